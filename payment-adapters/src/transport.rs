@@ -1,0 +1,121 @@
+//! Sending a request and sorting what can go wrong by whether it may have been carried out.
+
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+
+use crate::{AdapterError, ConfigError};
+
+/// How long a connection may take. Nothing was sent when this runs out.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a provider may take to answer. Stripe gives up on its own side after 80 s; a purchase
+/// worker would rather mark the outcome unknown and come back.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+/// More than any reply we know of; a provider gone wrong must not fill our memory.
+const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The client all adapters share. Redirects are not followed: a provider's API has none, and our
+/// credentials are not to be carried elsewhere.
+pub(crate) fn http_client() -> Result<reqwest::Client, ConfigError> {
+    client_with_timeout(REPLY_TIMEOUT)
+}
+
+/// The same with another reply timeout.
+pub(crate) fn client_with_timeout(reply_timeout: Duration) -> Result<reqwest::Client, ConfigError> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(reply_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("catraca/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| ConfigError::Client(error.to_string()))
+}
+
+/// A reply read to its end.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+    retry_after: Option<Duration>,
+}
+
+impl Reply {
+    /// Reads the body as JSON. A 2xx we can't read may well have been carried out: `Unknown`.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, AdapterError> {
+        serde_json::from_slice(&self.body).map_err(|error| AdapterError::Unknown {
+            message: format!("unreadable reply ({}): {error}", self.status),
+        })
+    }
+
+    /// What the statuses mean that are the same for every provider; `None`: read the body.
+    ///
+    /// 409 is a provider's way to say that another request with this key is still running.
+    pub(crate) fn common_error(&self) -> Option<AdapterError> {
+        let status = self.status;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Some(AdapterError::RateLimited { retry_after: self.retry_after });
+        }
+        if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+            return Some(AdapterError::Unknown { message: format!("provider answered {status}") });
+        }
+        if status.is_redirection() || status.is_informational() {
+            return Some(AdapterError::Unknown { message: format!("unexpected {status}") });
+        }
+        None
+    }
+}
+
+/// Sends a request and reads the reply to its end.
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Reply, AdapterError> {
+    let response = request.send().await.map_err(|error| sort(&error))?;
+    let status = response.status();
+    let retry_after = retry_after(&response);
+    let body = read_bounded(response).await?;
+    Ok(Reply { status, body, retry_after })
+}
+
+async fn read_bounded(mut response: Response) -> Result<Vec<u8>, AdapterError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| sort(&error))? {
+        if body.len() + chunk.len() > REPLY_BYTES_MAX {
+            return Err(AdapterError::Unknown { message: "reply too large".to_owned() });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Only a connection that was never made is known to have done nothing.
+fn sort(error: &reqwest::Error) -> AdapterError {
+    let message = chain(error);
+    if error.is_builder() {
+        return AdapterError::Rejected { code: "unsendable".to_owned(), message };
+    }
+    if error.is_connect() {
+        return AdapterError::Unavailable { message };
+    }
+    AdapterError::Unknown { message }
+}
+
+/// An error with its causes, without the URL.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    if text.is_empty() && error.is_timeout() {
+        text.push_str("timed out");
+    }
+    text
+}
+
+/// `Retry-After` in seconds, at most an hour. The date form is not used by either provider.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    let seconds: u64 = text.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(3_600)))
+}
