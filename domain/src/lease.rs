@@ -1,0 +1,188 @@
+//! Leases: how numbers are given from memory, once each, whatever restarts.
+//!
+//! The Room grants ranges ([`LeaseBook`]); a Dispenser writes the range it got to its storage
+//! *before* it gives the first number of it, and gives the numbers from memory. A Dispenser that
+//! restarts can't know how far it had come, so it never uses that range again. A request carries
+//! a sequence number and the book answers a repeated one with the same range: a lost reply costs
+//! nothing and a doubled request gives nothing twice.
+
+use serde::{Deserialize, Serialize};
+
+/// How long a lease should last under load, in milliseconds. Two visitors who arrive further
+/// apart than this are never called in the wrong order.
+pub const LEASE_MS: u64 = 250;
+/// Largest lease, in numbers.
+pub const LEASE_NUMBERS_MAX: u64 = 4096;
+/// Most void ranges that a book keeps apart before it forgets the oldest.
+pub const VOID_RANGES_MAX: usize = 256;
+
+/// Numbers from `lo` up to but without `hi`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Range {
+    /// First number.
+    pub lo: u64,
+    /// One past the last number.
+    pub hi: u64,
+}
+
+impl Range {
+    /// How many numbers.
+    pub fn len(self) -> u64 {
+        self.hi.saturating_sub(self.lo)
+    }
+
+    /// Whether it holds no number.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many of its numbers lie in `other`.
+    pub fn overlap(self, other: Self) -> u64 {
+        self.hi.min(other.hi).saturating_sub(self.lo.max(other.lo))
+    }
+}
+
+/// How many numbers to ask for, from the joins of the last second.
+pub fn lease_size(joins_last_second: u64) -> u64 {
+    (joins_last_second * LEASE_MS / 1000).clamp(1, LEASE_NUMBERS_MAX)
+}
+
+/// A Dispenser's request for its next range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRequest {
+    /// Which Dispenser.
+    pub dispenser: u32,
+    /// One more than in its last *answered* request; repeated until answered.
+    pub seq: u64,
+    /// How many numbers it would like.
+    pub size: u64,
+    /// What it knows for certain that it never gave of its range before. After a restart it
+    /// knows nothing, and this is `None`.
+    pub unused: Option<Range>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The request's.
+    pub seq: u64,
+    /// The room's epoch: numbers of another epoch are worthless.
+    pub epoch: u32,
+    /// The numbers, this Dispenser's alone.
+    pub range: Range,
+}
+
+/// What the Room remembers of leases. Must be stored before a grant is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseBook {
+    /// The epoch of every number in it.
+    pub epoch: u32,
+    /// The next number that nobody has.
+    pub next: u64,
+    /// Numbers that will never be given, ascending and apart.
+    pub voids: Vec<Range>,
+    /// The last grant to each Dispenser.
+    pub last: Vec<(u32, Lease)>,
+}
+
+impl LeaseBook {
+    /// An empty book; numbers begin at 1.
+    pub fn new(epoch: u32) -> Self {
+        Self {
+            epoch,
+            next: 1,
+            voids: Vec::new(),
+            last: Vec::new(),
+        }
+    }
+
+    /// Grants the next range; the same request again gets the same range.
+    ///
+    /// An unused rest that is still the newest is taken back whole, so numbers stay dense;
+    /// otherwise it becomes void, and the frontier skips it.
+    pub fn grant(&mut self, request: &LeaseRequest) -> Lease {
+        let previous = self
+            .last
+            .iter()
+            .position(|(dispenser, _)| *dispenser == request.dispenser);
+        if let Some(index) = previous {
+            let granted = self.last[index].1;
+            if granted.seq == request.seq {
+                return granted;
+            }
+            if let Some(unused) = request.unused {
+                self.take_back(unused, granted.range);
+            }
+        }
+        let size = request.size.clamp(1, LEASE_NUMBERS_MAX);
+        let range = Range {
+            lo: self.next,
+            hi: self.next + size,
+        };
+        self.next = range.hi;
+        let lease = Lease {
+            seq: request.seq,
+            epoch: self.epoch,
+            range,
+        };
+        match previous {
+            Some(index) => self.last[index].1 = lease,
+            None => self.last.push((request.dispenser, lease)),
+        }
+        lease
+    }
+
+    /// The sequence number that this Dispenser last used, 0 if none.
+    pub fn last_seq(&self, dispenser: u32) -> u64 {
+        self.last
+            .iter()
+            .find(|(d, _)| *d == dispenser)
+            .map_or(0, |(_, lease)| lease.seq)
+    }
+
+    /// How many numbers up to and including `number` are void.
+    pub fn voids_up_to(&self, number: u64) -> u64 {
+        voids_in(
+            &self.voids,
+            Range {
+                lo: 0,
+                hi: number + 1,
+            },
+        )
+    }
+
+    fn take_back(&mut self, unused: Range, granted: Range) {
+        // Only the tail of its own last grant can be unused; anything else is not believed.
+        if unused.is_empty() || unused.lo < granted.lo || unused.hi != granted.hi {
+            return;
+        }
+        if unused.hi == self.next {
+            self.next = unused.lo;
+            return;
+        }
+        let at = self.voids.partition_point(|range| range.lo < unused.lo);
+        self.voids.insert(at, unused);
+        self.join_touching();
+    }
+
+    /// Ranges that touch become one. Beyond the bound the oldest is forgotten: its numbers then
+    /// count as people who never turn up, which the pace compensates for.
+    fn join_touching(&mut self) {
+        let mut joined: Vec<Range> = Vec::with_capacity(self.voids.len());
+        for range in self.voids.drain(..) {
+            match joined.last_mut() {
+                Some(last) if last.hi >= range.lo => last.hi = last.hi.max(range.hi),
+                _ => joined.push(range),
+            }
+        }
+        if joined.len() > VOID_RANGES_MAX {
+            joined.remove(0);
+        }
+        self.voids = joined;
+    }
+}
+
+/// How many numbers of `window` are void.
+pub fn voids_in(voids: &[Range], window: Range) -> u64 {
+    voids.iter().map(|range| range.overlap(window)).sum()
+}

@@ -1,0 +1,21 @@
+//! Catraca's rules: what a place, an admission, a hold and a payment are, and how they change.
+//!
+//! No I/O, no clock, no randomness: time, keys and random bytes are arguments, so the same code
+//! runs in the Worker (wasm32), in the core and in a test, and gives the same answer.
+//!
+//! In the order in which a visitor meets them: [`lease`] and [`place`] (arrival), [`room`] and
+//! [`release`] (waiting), [`admission`] (entry), [`reservation`] (a hold), [`settlement`] (money).
+
+pub mod admission;
+pub mod ids;
+pub mod keyring;
+pub mod lease;
+pub mod money;
+pub mod place;
+pub mod problem;
+pub mod release;
+pub mod reservation;
+pub mod room;
+pub mod secret;
+pub mod settlement;
+pub mod signature;

@@ -1,0 +1,290 @@
+//! Release control: how fast the line moves.
+//!
+//! Pace is counted in claims, not calls. Calling goes as far ahead as it takes for the people
+//! expected to turn up to fill the pace and the free slots; a token bucket at the claim caps any
+//! window at target plus one quantum, whatever the estimate was. Time is an argument: an alarm
+//! that is late, doubled or missing changes nothing.
+//!
+//! The window in which a called visitor has to turn up runs only while someone could be let in,
+//! so nobody lapses because the shop was full, the room paused or the edge away.
+
+use crate::lease::{Range, voids_in};
+use serde::{Deserialize, Serialize};
+
+/// Longest stretch between two looks that counts as time in which one could have claimed,
+/// in milliseconds: beyond it, this program was away, and so was the way in.
+const ATTENDED_MS_MAX: u64 = 10_000;
+/// How long a called visitor is expected before being counted out of the pace, in milliseconds.
+/// A waiting page near the front asks every second or two.
+const EXPECTED_MS: u64 = 10_000;
+/// How much pace is kept called and unclaimed, in seconds of it.
+const LOOKAHEAD_SECONDS: f64 = 3.0;
+/// Weight of the show rate's history, in visitors.
+const SHOW_MEMORY: f64 = 200.0;
+/// Lowest show rate that calling compensates for.
+const SHOW_MIN: f64 = 0.05;
+/// A clock further back than this is believed to have been set back, in milliseconds.
+const CLOCK_BACK_MS_MAX: u64 = 5_000;
+/// Most steps a claim window is divided into.
+const STEPS_PER_WINDOW: u64 = 64;
+const MICRO: u64 = 1_000_000;
+
+/// Numbers called together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Last number called.
+    pub upto: u64,
+    /// How many people that called, voids left out.
+    pub called: u64,
+    /// How many of them have been admitted.
+    pub claimed: u64,
+    /// [`Release::attended_ms`] when they were called.
+    pub at_attended_ms: u64,
+    /// Whether the show rate has counted it.
+    pub counted: bool,
+}
+
+/// The line's moving part. Serialisable whole; a lost `bucket_micro` may only be replaced by 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// All numbers up to it have been called.
+    pub frontier: u64,
+    /// All numbers up to it have lapsed, unless admitted.
+    pub lapsed: u64,
+    /// Calls within the claim window, oldest first.
+    pub steps: Vec<Step>,
+    /// Claims that may be let in at once, in millionths.
+    pub bucket_micro: u64,
+    /// Milliseconds during which a claim could have been let in.
+    pub attended_ms: u64,
+    /// Measured share of the called who turn up.
+    pub show_rate: f64,
+    /// Last look, unix milliseconds.
+    pub at_ms: u64,
+}
+
+/// What the room is like at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment<'a> {
+    /// Unix milliseconds.
+    pub now_ms: u64,
+    /// Whether the line moves.
+    pub open: bool,
+    /// Whether there is a pace at all.
+    pub paced: bool,
+    /// Target, claims a minute.
+    pub rate_per_minute: u32,
+    /// Most live admissions.
+    pub max_active: u64,
+    /// Live admissions.
+    pub active: u64,
+    /// Last number given or leased.
+    pub issued: u64,
+    /// Numbers that nobody has.
+    pub voids: &'a [Range],
+    /// Time to turn up.
+    pub claim_window_ms: u64,
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Come in: the caller records the admission.
+    Admit,
+    /// Called, but the bucket is empty or the shop is full: you are next.
+    Wait {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// Not called yet.
+    NotCalled,
+    /// Called too long ago.
+    Lapsed,
+}
+
+impl Release {
+    /// A line that nobody has been called from.
+    pub fn new(now_ms: u64) -> Self {
+        Self {
+            frontier: 0,
+            lapsed: 0,
+            steps: Vec::new(),
+            bucket_micro: 0,
+            attended_ms: 0,
+            show_rate: 1.0,
+            at_ms: now_ms,
+        }
+    }
+
+    /// One quantum: what the bucket holds when full, in claims. A second's worth, at least one.
+    pub fn quantum(rate_per_minute: u32) -> u64 {
+        u64::from(rate_per_minute.div_ceil(60)).max(1)
+    }
+
+    /// Lets time pass, lapses and calls. True when there is something new to store or publish.
+    pub fn advance(&mut self, moment: &Moment<'_>) -> bool {
+        self.pass_time(moment);
+        let lapsed = self.lapse(moment.claim_window_ms);
+        let called = moment.open && self.call(moment);
+        lapsed || called
+    }
+
+    /// Whether `number` may come in now. Call [`Release::advance`] first.
+    pub fn claim(&mut self, number: u64, moment: &Moment<'_>) -> Claim {
+        if number > self.frontier {
+            return Claim::NotCalled;
+        }
+        if number <= self.lapsed {
+            return Claim::Lapsed;
+        }
+        if !moment.open || moment.active >= moment.max_active {
+            return Claim::Wait {
+                retry_after_ms: 1_000,
+            };
+        }
+        if moment.paced {
+            let Some(rest) = self.bucket_micro.checked_sub(MICRO) else {
+                let missing = (MICRO - self.bucket_micro).div_ceil(MICRO / 1_000);
+                let wait_ms = missing * 60 / u64::from(moment.rate_per_minute.max(1));
+                return Claim::Wait {
+                    retry_after_ms: wait_ms.clamp(100, 2_000),
+                };
+            };
+            self.bucket_micro = rest;
+        }
+        if let Some(step) = self.steps.iter_mut().find(|step| number <= step.upto) {
+            step.claimed += 1;
+        }
+        Claim::Admit
+    }
+
+    fn pass_time(&mut self, moment: &Moment<'_>) {
+        if moment.now_ms + CLOCK_BACK_MS_MAX < self.at_ms {
+            self.at_ms = moment.now_ms;
+        }
+        let elapsed_ms = moment.now_ms.saturating_sub(self.at_ms);
+        self.at_ms = self.at_ms.max(moment.now_ms);
+        // A claim a minute is 1_000_000 micro in 60_000 ms.
+        let refill = elapsed_ms.min(60_000) * u64::from(moment.rate_per_minute) * MICRO / 60_000;
+        let full = Self::quantum(moment.rate_per_minute) * MICRO;
+        self.bucket_micro = (self.bucket_micro + refill).min(full);
+        if moment.open && moment.active < moment.max_active {
+            self.attended_ms += elapsed_ms.min(ATTENDED_MS_MAX);
+        }
+    }
+
+    fn lapse(&mut self, claim_window_ms: u64) -> bool {
+        let before = self.lapsed;
+        let expected_ms = EXPECTED_MS.min(claim_window_ms);
+        let (mut called, mut claimed) = (0, 0);
+        for step in &mut self.steps {
+            let age_ms = self.attended_ms - step.at_attended_ms;
+            if !step.counted && age_ms >= expected_ms {
+                step.counted = true;
+                called += step.called;
+                claimed += step.claimed;
+            }
+            if age_ms >= claim_window_ms {
+                self.lapsed = step.upto;
+            }
+        }
+        let lapsed = self.lapsed;
+        self.steps.retain(|step| step.upto > lapsed);
+        if called > 0 {
+            let shown = self.show_rate * SHOW_MEMORY + as_f64(claimed);
+            self.show_rate = (shown / (SHOW_MEMORY + as_f64(called))).clamp(SHOW_MIN, 1.0);
+        }
+        self.lapsed != before
+    }
+
+    fn call(&mut self, moment: &Moment<'_>) -> bool {
+        let people = if moment.paced {
+            self.people_to_call(moment)
+        } else {
+            u64::MAX
+        };
+        let upto = advance_over_voids(self.frontier, people, moment.issued, moment.voids);
+        if upto <= self.frontier {
+            return false;
+        }
+        let span = Range {
+            lo: self.frontier + 1,
+            hi: upto + 1,
+        };
+        let called = span.len() - voids_in(moment.voids, span);
+        self.frontier = upto;
+        let grain_ms = (moment.claim_window_ms / STEPS_PER_WINDOW).max(250);
+        match self.steps.last_mut() {
+            // Called a moment later, they get the older step's window: at most a grain less.
+            Some(step) if self.attended_ms - step.at_attended_ms < grain_ms && !step.counted => {
+                step.upto = upto;
+                step.called += called;
+            }
+            _ => self.steps.push(Step {
+                upto,
+                called,
+                claimed: 0,
+                at_attended_ms: self.attended_ms,
+                counted: false,
+            }),
+        }
+        true
+    }
+
+    /// How many more people to call, so that those expected fill the pace and the free slots.
+    fn people_to_call(&self, moment: &Moment<'_>) -> u64 {
+        let slots = as_f64(moment.max_active.saturating_sub(moment.active));
+        let pace = (f64::from(moment.rate_per_minute) / 60.0 * LOOKAHEAD_SECONDS).max(1.0);
+        let expected: f64 = self
+            .steps
+            .iter()
+            .map(|step| {
+                let age_ms = self.attended_ms - step.at_attended_ms;
+                let fresh = 1.0 - as_f64(age_ms.min(EXPECTED_MS)) / as_f64(EXPECTED_MS);
+                let still = as_f64(step.called) * self.show_rate - as_f64(step.claimed);
+                still.max(0.0) * fresh
+            })
+            .sum();
+        let missing = slots.min(pace) - expected;
+        if missing <= 0.0 {
+            return 0;
+        }
+        as_u64((missing / self.show_rate).ceil())
+    }
+}
+
+/// The number reached when `people` more are called from `frontier`, at most `issued`.
+fn advance_over_voids(frontier: u64, people: u64, issued: u64, voids: &[Range]) -> u64 {
+    let mut left = people;
+    let mut at = frontier;
+    for void in voids.iter().filter(|void| void.hi > frontier + 1) {
+        let before = void.lo.saturating_sub(at + 1);
+        if before >= left {
+            break;
+        }
+        left -= before;
+        at = void.hi - 1;
+    }
+    if left == 0 {
+        frontier.max(at).min(issued)
+    } else {
+        at.saturating_add(left).min(issued)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of people stay far below 2^53"
+)]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "positive, and a float beyond u64 saturates"
+)]
+fn as_u64(count: f64) -> u64 {
+    count as u64
+}

@@ -1,0 +1,335 @@
+//! A room: how it is configured, what it tells everyone, and what that means for one place.
+
+use crate::ids::{Jti, Lane, RoomName};
+use crate::lease::{Range, voids_in};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Bounds of a room's settings, each inclusive; outside them the core answers 422.
+pub mod bounds {
+    use std::ops::RangeInclusive;
+    /// Claims a minute.
+    pub const RATE_PER_MINUTE: RangeInclusive<u32> = 1..=600_000;
+    /// Live admissions.
+    pub const MAX_ACTIVE: RangeInclusive<u32> = 1..=1_000_000;
+    /// Length of a shopping session, seconds.
+    pub const SESSION_SECONDS: RangeInclusive<u32> = 10..=14_400;
+    /// Time to turn up once called, seconds.
+    pub const CLAIM_WINDOW_SECONDS: RangeInclusive<u32> = 5..=3_600;
+    /// Longest message to those waiting, in characters.
+    pub const MESSAGE_CHARS_MAX: usize = 500;
+    /// Most lanes.
+    pub const LANES_MAX: usize = 16;
+}
+
+/// How places are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// In order of arrival.
+    Fifo,
+    /// Those in the lobby are shuffled at opening; later ones queue behind.
+    Draw,
+    /// No line: whoever comes is let in, up to `max_active`.
+    Passthrough,
+}
+
+/// Who may hold a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// Anyone.
+    Anonymous,
+    /// Logged-in accounts, one place each.
+    Account,
+}
+
+/// What a visitor must solve before joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Challenge {
+    /// Nothing.
+    None,
+    /// A proof of work.
+    ProofOfWork,
+    /// Cloudflare Turnstile.
+    Turnstile,
+}
+
+/// What happens at the edge when the room can't be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailMode {
+    /// Nobody new enters; places are kept. The only mode there is: fail closed.
+    Closed,
+}
+
+/// What the operator has asked of the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// Lobby until `opens_at`, then open; closed when there is no `opens_at`.
+    Scheduled,
+    /// Open now.
+    Open,
+    /// Nobody is called; everybody keeps the place.
+    Paused,
+    /// Nobody joins, nobody is called.
+    Closed,
+}
+
+/// What the room is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// People gather; the line does not move yet.
+    Lobby,
+    /// The line moves.
+    Open,
+    /// The line stands still for a while.
+    Paused,
+    /// Nothing is left to buy.
+    SoldOut,
+    /// No line.
+    Closed,
+}
+
+impl Phase {
+    /// Whether a newcomer gets a place.
+    pub fn takes_joins(self) -> bool {
+        match self {
+            Self::Lobby | Self::Open | Self::Paused => true,
+            Self::SoldOut | Self::Closed => false,
+        }
+    }
+}
+
+/// A lane and its share of the pace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneShare {
+    /// The lane.
+    pub lane: Lane,
+    /// Percent of the claims, 1 to 100; all together at most 100.
+    pub share_percent: u8,
+}
+
+/// A room's configuration, as the core pushes it to the edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomConfig {
+    /// Which room.
+    pub room: RoomName,
+    /// Grows with every change; an older one arriving late is ignored.
+    pub version: u64,
+    /// Order of places.
+    pub method: Method,
+    /// Who may hold one.
+    pub identity: Identity,
+    /// What to solve first.
+    pub challenge: Challenge,
+    /// The operator's word.
+    pub control: Control,
+    /// When a scheduled room opens.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub opens_at: Option<OffsetDateTime>,
+    /// Target pace, in claims a minute.
+    pub rate_per_minute: u32,
+    /// Most live admissions, ever.
+    pub max_active: u32,
+    /// Length of a shopping session.
+    pub session_seconds: u32,
+    /// Time to turn up once called.
+    pub claim_window_seconds: u32,
+    /// Lanes beside `standard`.
+    pub lanes: Vec<LaneShare>,
+    /// When the room can't be reached.
+    pub fail_mode: FailMode,
+    /// Words to everyone waiting.
+    pub message: Option<String>,
+    /// Whether the last seat is sold.
+    pub sold_out: bool,
+}
+
+impl RoomConfig {
+    /// The phase at a moment: a function of the configuration and the time alone, so that a
+    /// missed alarm can't keep a room shut.
+    pub fn phase(&self, now: OffsetDateTime) -> Phase {
+        let open = if self.sold_out {
+            Phase::SoldOut
+        } else {
+            Phase::Open
+        };
+        match (self.control, self.opens_at) {
+            (Control::Paused, _) => Phase::Paused,
+            (Control::Scheduled, Some(opens_at)) if now < opens_at => Phase::Lobby,
+            (Control::Open, _) | (Control::Scheduled, Some(_)) => open,
+            (Control::Closed, _) | (Control::Scheduled, None) => Phase::Closed,
+        }
+    }
+}
+
+/// What is left to buy, as far as those waiting are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stock {
+    /// Something.
+    Available,
+    /// Nothing.
+    SoldOut,
+}
+
+/// The room's status document: public, the same for everyone, a second old at most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Which room.
+    pub room: RoomName,
+    /// Which opening of it.
+    pub epoch: u32,
+    /// What it is doing.
+    pub phase: Phase,
+    /// All numbers up to this one have been called.
+    pub frontier: u64,
+    /// All numbers up to this one have been called too long ago to claim now.
+    pub lapsed: u64,
+    /// People in line.
+    pub waiting: u64,
+    /// Target pace, in claims a minute.
+    pub rate_per_minute: u32,
+    /// When it opens, if that is to come.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub opens_at: Option<OffsetDateTime>,
+    /// The operator's words.
+    pub message: Option<String>,
+    /// When this was true.
+    #[serde(with = "time::serde::rfc3339")]
+    pub as_of: OffsetDateTime,
+    /// What is left.
+    pub stock: Stock,
+    /// Numbers beyond the frontier that nobody has, ascending.
+    pub voids: Vec<Range>,
+}
+
+/// What a place is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceState {
+    /// The room has not opened.
+    Lobby,
+    /// In line.
+    Waiting,
+    /// It is your turn: claim.
+    Called,
+    /// You have been admitted.
+    Admitted,
+    /// You were called and did not come in time, or your session is over.
+    Lapsed,
+}
+
+/// Seconds to go, as an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eta {
+    /// At the earliest.
+    pub low: u64,
+    /// Most likely by then.
+    pub high: u64,
+}
+
+/// What one visitor is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlaceView {
+    /// What the place is worth.
+    pub state: PlaceState,
+    /// Its number.
+    pub number: u64,
+    /// People before it.
+    pub ahead: u64,
+    /// Estimated wait; unknown while the line stands still.
+    pub eta_seconds: Option<Eta>,
+    /// When to ask again, in milliseconds, before jitter.
+    pub poll_after_ms: u64,
+    /// The room's phase, so that one poll tells all.
+    pub phase: Phase,
+    /// The operator's words.
+    pub message: Option<String>,
+}
+
+/// Shortest and longest time between polls, in milliseconds.
+pub const POLL_MS: std::ops::RangeInclusive<u64> = 1_000..=20_000;
+
+impl Status {
+    /// What the holder of `number` is told. `now` moves the opening countdown between refreshes.
+    ///
+    /// A called place is [`PlaceState::Called`] here: only the Room knows who has been admitted.
+    pub fn view(&self, number: u64, now: OffsetDateTime) -> PlaceView {
+        let voids_ahead = voids_in(
+            &self.voids,
+            Range {
+                lo: self.frontier + 1,
+                hi: number,
+            },
+        );
+        let ahead = number
+            .saturating_sub(self.frontier + 1)
+            .saturating_sub(voids_ahead);
+        let state = if self.phase == Phase::Lobby {
+            PlaceState::Lobby
+        } else if number <= self.lapsed {
+            PlaceState::Lapsed
+        } else if number <= self.frontier {
+            PlaceState::Called
+        } else {
+            PlaceState::Waiting
+        };
+        let wait = ahead * 60 / u64::from(self.rate_per_minute.max(1));
+        let eta_seconds = match (state, self.phase) {
+            (PlaceState::Waiting, Phase::Open) => Some(Eta {
+                low: wait,
+                high: wait * 5 / 4 + 5,
+            }),
+            _ => None,
+        };
+        let until_open_ms = self.opens_at.map_or(0, |at| {
+            u64::try_from((at - now).whole_milliseconds()).unwrap_or(0)
+        });
+        let poll_ms = match state {
+            PlaceState::Lobby => until_open_ms / 2,
+            PlaceState::Waiting if self.phase == Phase::Open => wait * 1000 / 4,
+            PlaceState::Waiting => *POLL_MS.end() / 4,
+            PlaceState::Called | PlaceState::Admitted | PlaceState::Lapsed => 0,
+        };
+        PlaceView {
+            state,
+            number,
+            ahead,
+            eta_seconds,
+            poll_after_ms: poll_ms.clamp(*POLL_MS.start(), *POLL_MS.end()),
+            phase: self.phase,
+            message: self.message.clone(),
+        }
+    }
+}
+
+/// Shopping sessions that are over: the core tells the room, in batches, again and again until
+/// it is acknowledged; doubles change nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departures {
+    /// The admissions whose sessions ended.
+    pub jtis: Vec<Jti>,
+}
+
+/// Most departures in one batch.
+pub const DEPARTURES_MAX: usize = 1000;
+
+/// What the room tells its operator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoomLive {
+    /// The public document.
+    pub status: Status,
+    /// The configuration's version in force.
+    pub version: u64,
+    /// Live admissions.
+    pub active: u64,
+    /// Admissions so far.
+    pub admitted_total: u64,
+    /// Most live admissions.
+    pub max_active: u32,
+}

@@ -1,0 +1,188 @@
+//! How an order reaches its end: given what the order, its seats and its payment are now, the
+//! one next step. The worker takes the step, writes what came of it, and asks again.
+//!
+//! Every combination has an answer, and the answer never guesses: a payment whose outcome is
+//! unknown is waited for. Whatever happens in whatever order, an order comes to rest only in
+//! "paid, with its seats sold" or "not paid, nothing captured or all of it refunded".
+
+use serde::{Deserialize, Serialize};
+
+/// An order, as its buyer sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Accepted; the provider has not been asked yet.
+    Queued,
+    /// The buyer has to pay at the provider's page.
+    AwaitingPayment,
+    /// Paid; the tickets are there.
+    Paid,
+    /// The payment failed.
+    Failed,
+    /// Not paid in time.
+    Expired,
+    /// Paid and given back.
+    Refunded,
+}
+
+impl OrderStatus {
+    /// Its name in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::AwaitingPayment => "awaiting_payment",
+            Self::Paid => "paid",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
+impl std::str::FromStr for OrderStatus {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        [
+            Self::Queued,
+            Self::AwaitingPayment,
+            Self::Paid,
+            Self::Failed,
+            Self::Expired,
+            Self::Refunded,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or(UnknownStatus)
+    }
+}
+
+/// The text names no status.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
+#[error("unknown order status")]
+pub struct UnknownStatus;
+
+/// What the order has of its seats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Seats {
+    /// Its hold is live.
+    Held,
+    /// Its hold is over; whether the seats are still free has not been tried.
+    Lapsed,
+    /// Its hold is over and at least one seat is somebody else's.
+    Gone,
+    /// They are sold to this order.
+    Sold,
+}
+
+/// What the provider says of the payment, checked for amount, currency and order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Payment {
+    /// The provider has not been asked.
+    NotStarted,
+    /// The buyer has not paid.
+    Open,
+    /// Outcome unknown: a time-out, or a status that we don't know.
+    Pending,
+    /// The buyer has agreed; the provider has yet to set the money aside.
+    Approved,
+    /// The money is set aside.
+    Authorised,
+    /// The money is ours.
+    Captured,
+    /// It was ours and has been given back.
+    Refunded,
+    /// Failed, declined, voided or run out: nothing was or will be charged.
+    Dead,
+    /// Another amount, currency or order than ours: for the operator to look at.
+    Mismatched,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Ask the provider to start, and send the buyer to its page.
+    Start,
+    /// Nothing now; look again later.
+    Wait,
+    /// Ask the provider to set the money aside.
+    Authorise,
+    /// Turn the held seats into sold ones.
+    Sell,
+    /// Try to take the same seats again: all or none.
+    Retake,
+    /// Collect the money.
+    Capture,
+    /// Give up the authorisation or the open payment.
+    Void,
+    /// Give the money back.
+    Refund,
+    /// Issue tickets; the order is paid.
+    FinishPaid,
+    /// Free the seats if they are ours; the order has this status for good.
+    Close(OrderStatus),
+    /// Stop and show it to the operator.
+    Quarantine,
+    /// All is done.
+    Rest,
+}
+
+/// The next step.
+pub fn next_step(order: OrderStatus, seats: Seats, payment: Payment) -> Step {
+    use OrderStatus as O;
+    use Payment as P;
+    match order {
+        O::Queued | O::AwaitingPayment => open_order(seats, payment),
+        O::Paid => match payment {
+            P::Refunded => Step::Close(O::Refunded),
+            P::Mismatched => Step::Quarantine,
+            P::NotStarted
+            | P::Open
+            | P::Pending
+            | P::Approved
+            | P::Authorised
+            | P::Captured
+            | P::Dead => Step::Rest,
+        },
+        // An order that is over keeps nothing: money that turns up late goes back.
+        O::Failed | O::Expired => match payment {
+            P::Approved | P::Authorised | P::Open => Step::Void,
+            P::Captured => Step::Refund,
+            P::Pending => Step::Wait,
+            P::Mismatched => Step::Quarantine,
+            P::NotStarted | P::Dead | P::Refunded => Step::Rest,
+        },
+        O::Refunded => match payment {
+            P::Captured => Step::Refund,
+            P::NotStarted
+            | P::Open
+            | P::Pending
+            | P::Approved
+            | P::Authorised
+            | P::Refunded
+            | P::Dead
+            | P::Mismatched => Step::Rest,
+        },
+    }
+}
+
+fn open_order(seats: Seats, payment: Payment) -> Step {
+    use Payment as P;
+    use Seats as S;
+    match (payment, seats) {
+        (P::Mismatched, _) => Step::Quarantine,
+        (P::NotStarted, S::Held) => Step::Start,
+        (P::NotStarted, S::Lapsed | S::Gone | S::Sold)
+        | (P::Dead | P::Refunded, S::Lapsed | S::Gone) => Step::Close(OrderStatus::Expired),
+        (P::Open, S::Held | S::Sold) | (P::Pending, _) => Step::Wait,
+        (P::Open | P::Approved | P::Authorised, S::Gone) | (P::Open, S::Lapsed) => Step::Void,
+        (P::Approved, S::Held | S::Sold) => Step::Authorise,
+        (P::Authorised | P::Captured, S::Held) => Step::Sell,
+        (P::Approved | P::Authorised | P::Captured, S::Lapsed) => Step::Retake,
+        (P::Authorised, S::Sold) => Step::Capture,
+        (P::Captured, S::Sold) => Step::FinishPaid,
+        (P::Captured, S::Gone) => Step::Refund,
+        (P::Dead, S::Held | S::Sold) => Step::Close(OrderStatus::Failed),
+        (P::Refunded, S::Held | S::Sold) => Step::Close(OrderStatus::Refunded),
+    }
+}
