@@ -26,3 +26,4 @@ pub use adapter::{
 };
 pub use error::{AdapterError, ConfigError, WebhookError};
 pub use registry::Registry;
+pub use transport::http_client_with;

@@ -39,7 +39,10 @@ impl Registry {
 
     /// A registry of these adapters; a later one replaces an earlier one of the same name.
     pub fn new(adapters: impl IntoIterator<Item = Arc<dyn PaymentAdapter>>) -> Self {
-        let adapters = adapters.into_iter().map(|a| (a.provider().as_str(), a)).collect();
+        let adapters = adapters
+            .into_iter()
+            .map(|a| (a.provider().as_str(), a))
+            .collect();
         Self { adapters }
     }
 

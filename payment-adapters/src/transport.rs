@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use catraca_domain::secret::Secret;
 use reqwest::{Response, StatusCode};
+use url::Url;
 
 use crate::{AdapterError, ConfigError};
 
@@ -17,11 +19,11 @@ const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The client all adapters share. Redirects are not followed: a provider's API has none, and our
 /// credentials are not to be carried elsewhere.
 pub(crate) fn http_client() -> Result<reqwest::Client, ConfigError> {
-    client_with_timeout(REPLY_TIMEOUT)
+    http_client_with(REPLY_TIMEOUT)
 }
 
-/// The same with another reply timeout.
-pub(crate) fn client_with_timeout(reply_timeout: Duration) -> Result<reqwest::Client, ConfigError> {
+/// The same client with another reply timeout than 30 s.
+pub fn http_client_with(reply_timeout: Duration) -> Result<reqwest::Client, ConfigError> {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(reply_timeout)
@@ -52,13 +54,19 @@ impl Reply {
     pub(crate) fn common_error(&self) -> Option<AdapterError> {
         let status = self.status;
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Some(AdapterError::RateLimited { retry_after: self.retry_after });
+            return Some(AdapterError::RateLimited {
+                retry_after: self.retry_after,
+            });
         }
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-            return Some(AdapterError::Unknown { message: format!("provider answered {status}") });
+            return Some(AdapterError::Unknown {
+                message: format!("provider answered {status}"),
+            });
         }
         if status.is_redirection() || status.is_informational() {
-            return Some(AdapterError::Unknown { message: format!("unexpected {status}") });
+            return Some(AdapterError::Unknown {
+                message: format!("unexpected {status}"),
+            });
         }
         None
     }
@@ -70,14 +78,20 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Reply, Adap
     let status = response.status();
     let retry_after = retry_after(&response);
     let body = read_bounded(response).await?;
-    Ok(Reply { status, body, retry_after })
+    Ok(Reply {
+        status,
+        body,
+        retry_after,
+    })
 }
 
 async fn read_bounded(mut response: Response) -> Result<Vec<u8>, AdapterError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| sort(&error))? {
         if body.len() + chunk.len() > REPLY_BYTES_MAX {
-            return Err(AdapterError::Unknown { message: "reply too large".to_owned() });
+            return Err(AdapterError::Unknown {
+                message: "reply too large".to_owned(),
+            });
         }
         body.extend_from_slice(&chunk);
     }
@@ -88,7 +102,10 @@ async fn read_bounded(mut response: Response) -> Result<Vec<u8>, AdapterError> {
 fn sort(error: &reqwest::Error) -> AdapterError {
     let message = chain(error);
     if error.is_builder() {
-        return AdapterError::Rejected { code: "unsendable".to_owned(), message };
+        return AdapterError::Rejected {
+            code: "unsendable".to_owned(),
+            message,
+        };
     }
     if error.is_connect() {
         return AdapterError::Unavailable { message };
@@ -115,7 +132,73 @@ fn chain(error: &reqwest::Error) -> String {
 
 /// `Retry-After` in seconds, at most an hour. The date form is not used by either provider.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    let text = response
+        .headers()
+        .get(http::header::RETRY_AFTER)?
+        .to_str()
+        .ok()?;
     let seconds: u64 = text.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(3_600)))
+}
+
+/// Reads a base URL: absolute, `https`, or `http` to this machine only.
+pub(crate) fn base_url(name: &'static str, value: Option<String>) -> Result<Url, ConfigError> {
+    let text = value.ok_or(ConfigError::Missing(name))?;
+    let invalid = |reason: &str| ConfigError::Invalid {
+        name,
+        reason: reason.to_owned(),
+    };
+    let mut url = Url::parse(text.trim()).map_err(|error| invalid(&error.to_string()))?;
+    let local = match url.host() {
+        Some(url::Host::Domain(host)) => host == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if local => {}
+        "http" => return Err(invalid("plain http only to this machine")),
+        _ => return Err(invalid("not an http(s) URL")),
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// An address under the base URL.
+pub(crate) fn join(base: &Url, path: &str) -> Result<Url, AdapterError> {
+    base.join(path).map_err(|error| AdapterError::Rejected {
+        code: "bad_path".to_owned(),
+        message: error.to_string(),
+    })
+}
+
+/// A provider's id as one segment of a path. Ids are letters, digits, `_` and `-`; anything else
+/// isn't one, and must not become part of an address.
+pub(crate) fn segment(id: &str) -> Result<&str, AdapterError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if id.is_empty() || id.len() > 255 || !id.bytes().all(plain) {
+        return Err(AdapterError::NotFound);
+    }
+    Ok(id)
+}
+
+/// A secret as header text.
+pub(crate) fn text(secret: &Secret) -> Result<&str, AdapterError> {
+    secret.expose_str().map_err(|_| AdapterError::Rejected {
+        code: "bad_secret".to_owned(),
+        message: "the configured secret is not text".to_owned(),
+    })
+}
+
+/// A description within every provider's limit of 127 characters, and never empty.
+pub(crate) fn shorten(description: &str) -> String {
+    let text: String = description.trim().chars().take(127).collect();
+    if text.is_empty() {
+        "Tickets".to_owned()
+    } else {
+        text
+    }
 }
