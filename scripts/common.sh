@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Shared by the scripts beside it: `source` it after `set -euo pipefail`. It has no effects of its own.
 
 # Exactly the version of the library in Cargo.toml; the two refuse each other otherwise.
