@@ -1,0 +1,120 @@
+//! The program's parts, and the server that is given its listener and its shutdown.
+
+use crate::config::Config;
+use crate::{admin, catalogue, db, error, holds, login, metrics, orders, purchase, rooms, tickets};
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use catraca_domain::problem::{Kind, Problem};
+use catraca_payments::Registry;
+use deadpool_postgres::Pool;
+use redis::aio::ConnectionManager;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Everything a handler or a task may need. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// See [`App`].
+pub struct Parts {
+    /// Settings.
+    pub config: Config,
+    /// PostgreSQL.
+    pub db: Pool,
+    /// Redis. Every command may fail; nobody may be wrong for it.
+    pub redis: ConnectionManager,
+    /// Payment providers.
+    pub providers: Registry,
+    /// For calls to `OpenID` providers and to the edge.
+    pub http: reqwest::Client,
+    /// Logins.
+    pub login: login::Login,
+    /// What is on sale, in memory.
+    pub catalogue: catalogue::Catalogue,
+    /// Prometheus.
+    pub metrics: metrics::Metrics,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Builds the parts. Waits for neither database nor providers.
+    ///
+    /// # Errors
+    /// When a setting can't be used.
+    pub async fn new(config: Config) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(3))
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        let redis = redis::Client::open(config.redis_url.expose_str()?)
+            .context("CATRACA_REDIS_URL is not a Redis address")?;
+        let redis_config = redis::aio::ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(Duration::from_secs(1)))
+            .set_number_of_retries(1);
+        let providers = Registry::from_settings(&|name| std::env::var(name).ok())
+            .context("payment providers")?;
+        Ok(Self(Arc::new(Parts {
+            db: db::pool(&config)?,
+            redis: ConnectionManager::new_lazy_with_config(redis, redis_config)?,
+            providers,
+            login: login::Login::new(&config, http.clone()),
+            http,
+            catalogue: catalogue::Catalogue::new(),
+            metrics: metrics::Metrics::install()?,
+            config,
+        })))
+    }
+
+    /// Every address of the core.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .merge(admin::router())
+            .merge(catalogue::router())
+            .merge(holds::router())
+            .merge(login::router())
+            .merge(metrics::router())
+            .merge(orders::router())
+            .merge(purchase::router())
+            .merge(rooms::router())
+            .merge(tickets::router())
+            .fallback(|| async {
+                error::problem_response(&Problem::new(Kind::NOT_FOUND, "No such address."))
+            })
+            .method_not_allowed_fallback(|| async {
+                error::problem_response(&Problem::new(Kind::METHOD_NOT_ALLOWED, "See the API."))
+            })
+            .layer(DefaultBodyLimit::max(crate::http::body::JSON_BYTES_MAX))
+            .layer(axum::middleware::from_fn(metrics::observe))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| {
+                error::problem_response(&Problem::new(Kind::INTERNAL, "This is our fault."))
+            }))
+            .with_state(self.clone())
+    }
+
+    /// Serves until `shutdown` resolves, then finishes what is under way.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown)
+            .await?;
+        Ok(())
+    }
+}

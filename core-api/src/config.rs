@@ -1,0 +1,103 @@
+//! Settings, from flags or the environment.
+
+use catraca_domain::keyring::Keyring;
+use catraca_domain::secret::Secret;
+use clap::Args;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use url::Url;
+
+/// What both roles need.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// The edge's origin, as browsers see it: base of redirect and return addresses.
+    #[arg(long, env = "CATRACA_PUBLIC_URL")]
+    pub public_url: Url,
+    /// PostgreSQL.
+    #[arg(long, env = "CATRACA_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Secret,
+    /// Redis. Away, the core is slower, never wrong.
+    #[arg(long, env = "CATRACA_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Secret,
+    /// Where the edge takes `/internal/v1` calls.
+    #[arg(long, env = "CATRACA_EDGE_URL")]
+    pub edge_url: Url,
+    /// Signs calls to the edge.
+    #[arg(long, env = "CATRACA_EDGE_SECRET", hide_env_values = true)]
+    pub edge_secret: Secret,
+    /// Verifies admissions: `[{"kid": …, "secret": …}]`.
+    #[arg(long, env = "CATRACA_ADMISSION_KEYS", hide_env_values = true, value_parser = keyring)]
+    pub admission_keys: Keyring,
+    /// Ed25519 seed, base64url: signs ticket codes.
+    #[arg(long, env = "CATRACA_TICKET_KEY", hide_env_values = true, value_parser = ticket_key)]
+    pub ticket_key: Secret,
+    /// `OpenID` providers, as JSON.
+    #[arg(long, env = "CATRACA_OIDC_PROVIDERS", hide_env_values = true, value_parser = oidc)]
+    pub oidc_providers: OidcProviders,
+    /// Most database connections of this process.
+    #[arg(long, env = "CATRACA_DATABASE_CONNECTIONS", default_value_t = 24)]
+    pub database_connections: usize,
+}
+
+/// The serving role's own.
+#[derive(Debug, Clone, Args)]
+pub struct ServeConfig {
+    /// Address to listen on.
+    #[arg(long, env = "CATRACA_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+/// One provider of logins.
+#[derive(Clone, Deserialize)]
+pub struct OidcProvider {
+    /// Name in `/auth/login?provider=`.
+    pub name: String,
+    /// Issuer, as in its discovery document.
+    pub issuer: Url,
+    /// Our client id there.
+    pub client_id: String,
+    client_secret: String,
+    /// Claim that lists roles; `operator` is the one we know.
+    #[serde(default)]
+    pub roles_claim: Option<String>,
+}
+
+impl OidcProvider {
+    /// Our secret there.
+    pub fn client_secret(&self) -> Secret {
+        Secret::from(self.client_secret.as_str())
+    }
+}
+
+/// The configured providers; the first is the default.
+#[derive(Clone)]
+pub struct OidcProviders(pub Vec<OidcProvider>);
+
+impl std::fmt::Debug for OidcProviders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|provider| &provider.name))
+            .finish()
+    }
+}
+
+fn keyring(text: &str) -> Result<Keyring, String> {
+    Keyring::from_json(text).map_err(|error| error.to_string())
+}
+
+fn ticket_key(text: &str) -> Result<Secret, String> {
+    match Secret::from_base64url(text) {
+        Ok(secret) if secret.expose().len() == 32 => Ok(secret),
+        _ => Err("must be 32 bytes in base64url".to_owned()),
+    }
+}
+
+fn oidc(text: &str) -> Result<OidcProviders, String> {
+    let providers: Vec<OidcProvider> = serde_json::from_str(text).map_err(|_| {
+        "must be a JSON list of {name, issuer, client_id, client_secret}".to_owned()
+    })?;
+    if providers.is_empty() {
+        return Err("at least one provider is needed".to_owned());
+    }
+    Ok(OidcProviders(providers))
+}
