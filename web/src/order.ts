@@ -1,0 +1,186 @@
+// An order: follows it until it is settled, sends the buyer to the payment page once, and shows
+// the tickets.
+import { backoffMs, jitterMs, sleep } from './backoff';
+import { byId, idFromPath, make, setText, show } from './dom';
+import { get } from './http';
+import { loginLinks } from './login';
+import { NetworkFailure, Problem, inWords, wantsLogin } from './problem';
+import { describeSeat } from './seats';
+import { common, order as words } from './text';
+import { order as decodeOrder, type Order, type OrderTicket } from './wire';
+
+/** How often the order is asked for where no event stream comes through, in milliseconds. */
+const POLL_MS = 1500;
+/** The stream is doubted after this long without a word, in milliseconds. */
+const QUIET_MS = 8000;
+
+const id = idFromPath();
+const path = `/api/v1/orders/${encodeURIComponent(id)}`;
+const query = new URLSearchParams(location.search);
+const cameBack = query.has('returned') || query.has('cancelled');
+const sentKey = `sent:${id}`;
+let last: Order | null = null;
+
+const isFinal = (order: Order): boolean => !['queued', 'awaiting_payment'].includes(order.status);
+
+function status(heading: string, text: string, tone: 'busy' | 'good' | 'bad' | 'plain'): void {
+  setText(byId('heading'), heading);
+  setText(byId('status'), text);
+  byId('status').dataset.tone = tone;
+}
+
+/** The provider's page, if it is an address to go to. */
+function paymentPage(order: Order): string | null {
+  if (order.redirectUrl === null || !URL.canParse(order.redirectUrl, location.href)) return null;
+  const url = new URL(order.redirectUrl, location.href);
+  return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : null;
+}
+
+function link(href: string | null, label = ''): void {
+  const next = byId('next');
+  show(next, href !== null);
+  if (href === null) return;
+  next.setAttribute('href', href);
+  setText(next, label);
+}
+
+function awaiting(order: Order): void {
+  const url = paymentPage(order);
+  if (url === null) {
+    status(words.heading, cameBack ? words.confirming : words.queued, 'busy');
+    link(null);
+  } else if (query.has('cancelled')) {
+    status(words.heading, words.cancelled, 'plain');
+    link(url, words.payAgain);
+  } else if (query.has('returned')) {
+    status(words.heading, words.confirming, 'busy');
+    link(url, words.payAgain);
+  } else if (sessionStorage.getItem(sentKey) !== null) {
+    status(words.heading, words.awaiting, 'plain');
+    link(url, words.toPayment);
+  } else {
+    status(words.heading, words.redirecting, 'busy');
+    link(url, words.toPayment);
+    sessionStorage.setItem(sentKey, '1');
+    location.assign(url);
+  }
+}
+
+function tryAgain(order: Order): void {
+  const event = order.event ?? localStorage.getItem(`event-of:${id}`);
+  link(event === null ? '/' : `/e/${encodeURIComponent(event)}`,
+    event === null ? common.backToEvents : words.tryAgain);
+}
+
+function render(order: Order): void {
+  last = order;
+  switch (order.status) {
+    case 'queued':
+      status(words.heading, words.queued, 'busy');
+      link(null);
+      break;
+    case 'awaiting_payment':
+      awaiting(order);
+      break;
+    case 'paid':
+      status(words.heading, words.paid, 'good');
+      link(null);
+      tickets(order.tickets);
+      break;
+    case 'failed':
+      status(words.failedHeading, words.failed, 'bad');
+      tryAgain(order);
+      break;
+    case 'expired':
+      status(words.expiredHeading, words.expired, 'bad');
+      tryAgain(order);
+      break;
+    case 'refunded':
+      status(words.refundedHeading, words.refunded, 'plain');
+      link('/', common.backToEvents);
+      break;
+  }
+  show(byId('tickets'), order.status === 'paid' && order.tickets.length > 0);
+}
+
+function tickets(list: readonly OrderTicket[]): void {
+  const items = byId('ticket-list');
+  if (items.childElementCount === list.length) return;
+  items.replaceChildren(...list.map((ticket, index) => {
+    const api = `/api/v1/tickets/${encodeURIComponent(ticket.ticket)}`;
+    const where = ticket.where === null ? String(index + 1) : describeSeat(ticket.where);
+    return make('li', { class: 'card ticket' },
+      make('img', { src: `${api}.svg`, alt: words.qrAlt(where), class: 'qr', width: '200', height: '200' }),
+      make('h3', {}, where),
+      make('p', { class: 'actions' },
+        make('a', { href: `/tickets/${encodeURIComponent(ticket.ticket)}`, class: 'button' }, words.open),
+        make('a', { href: `${api}.pdf`, class: 'button' }, words.pdf)));
+  }));
+}
+
+/** Asks once; true when there is nothing more to ask. */
+async function ask(): Promise<boolean> {
+  render(await get(path, decodeOrder));
+  return last !== null && isFinal(last);
+}
+
+/** Listens to the stream until the order is settled (true) or the stream is no use (false). */
+function listen(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const stream = new EventSource(`${path}/events`);
+    let quiet = 0;
+    const end = (settled: boolean): void => {
+      clearTimeout(quiet);
+      stream.close();
+      resolve(settled);
+    };
+    const heard = (): void => {
+      clearTimeout(quiet);
+      quiet = window.setTimeout(() => end(false), QUIET_MS);
+    };
+    const onWord = (event: MessageEvent<string>): void => {
+      heard();
+      try {
+        const order = decodeOrder(JSON.parse(event.data));
+        render(order);
+        if (isFinal(order)) end(true);
+      } catch {
+        end(false);
+      }
+    };
+    for (const name of ['message', 'order', 'status']) stream.addEventListener(name, onWord);
+    stream.addEventListener('error', () => end(false));
+    heard();
+  });
+}
+
+async function refuse(error: unknown): Promise<void> {
+  if (wantsLogin(error)) {
+    status(words.heading, words.login, 'plain');
+    byId('login-links').replaceChildren(...await loginLinks());
+    return;
+  }
+  const unknown = error instanceof Problem && error.status === 404;
+  status(words.heading, unknown ? words.notFound : inWords(error), 'bad');
+  link('/', common.backToEvents);
+}
+
+async function follow(): Promise<void> {
+  setText(byId('reference'), `${words.reference} ${id}`);
+  for (let attempt = 0; ;) {
+    try {
+      if (await ask()) return;
+      attempt = 0;
+      if (await listen()) return;
+      await sleep(jitterMs(POLL_MS, Math.random));
+    } catch (error) {
+      const passing = error instanceof NetworkFailure || (error instanceof Problem && error.passing);
+      if (!passing) return refuse(error);
+      if (last === null) status(words.heading, common.retrying, 'busy');
+      await sleep(backoffMs(attempt, Math.random));
+      attempt += 1;
+    }
+  }
+}
+
+void follow();

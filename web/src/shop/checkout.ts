@@ -1,0 +1,91 @@
+// Paying for a hold: what it is, until when, and with which provider.
+import { countdown, formatCountdown } from '../clock';
+import { byId, make, setText } from '../dom';
+import { fields, list, text } from '../decode';
+import { call, change, get } from '../http';
+import { formatMoney } from '../money';
+import { describeSeat } from '../seats';
+import { locale, pay as words } from '../text';
+import { hold as decodeHold, type Hold } from '../wire';
+
+/** What every stack has, should the list not answer. */
+const PROVIDERS = ['card', 'paypal'];
+const LABELS: Record<string, string> = { card: words.card, paypal: words.paypal };
+
+/** Remembers this browser's hold, so that a reload or the way over the login does not lose it. */
+export const memory = {
+  key: (room: string): string => `hold:${room}`,
+  keep: (room: string, hold: Hold): void => localStorage.setItem(memory.key(room), hold.hold),
+  forget: (room: string): void => localStorage.removeItem(memory.key(room)),
+  orderKey: (hold: string): string => `order-of:${hold}`,
+};
+
+/** The hold kept from before, if it is still good. */
+export async function rememberedHold(room: string): Promise<Hold | null> {
+  const id = localStorage.getItem(memory.key(room));
+  if (id === null) return null;
+  try {
+    const hold = await get(`/api/v1/holds/${encodeURIComponent(id)}`, decodeHold);
+    const live = ['active', 'held'].includes(hold.state) && Date.parse(hold.expiresAt) > Date.now();
+    if (live) return hold;
+  } catch {
+    // Gone, or of another account: choose anew.
+  }
+  memory.forget(room);
+  return null;
+}
+
+async function providers(): Promise<string[]> {
+  try {
+    const known = await get('/api/v1/payment-providers', (body) => list(fields(body).providers, text));
+    return known.length > 0 ? known : PROVIDERS;
+  } catch {
+    return PROVIDERS;
+  }
+}
+
+let offered = false;
+async function offerProviders(): Promise<void> {
+  if (offered) return;
+  const choices = (await providers()).map((name, index) => make('label', { class: 'choice' },
+    make('input', { type: 'radio', name: 'provider', value: name, checked: index === 0 }),
+    make('span', {}, LABELS[name] ?? name)));
+  byId('providers').append(...choices);
+  offered = true;
+}
+
+function chosenProvider(): string {
+  const input = document.querySelector<HTMLInputElement>('input[name="provider"]:checked');
+  return input?.value ?? PROVIDERS[0] ?? 'card';
+}
+
+let stopCountdown = (): void => undefined;
+
+/** Fills the view; `late` is called when the time is up. */
+export async function showHold(hold: Hold, late: () => void): Promise<void> {
+  await offerProviders();
+  const total = formatMoney(hold.total, locale);
+  byId('held-seats').replaceChildren(...hold.seats.map((seat) => make('li', {}, describeSeat(seat))));
+  setText(byId('total'), total);
+  setText(byId('pay'), words.pay(total));
+  stopCountdown();
+  stopCountdown = countdown(hold.expiresAt, (left) => setText(byId('hold-left'), formatCountdown(left)), late);
+}
+
+/** Places the order and goes to its page. */
+export async function placeOrder(room: string, hold: Hold): Promise<void> {
+  const order = await change('/api/v1/orders', { hold: hold.hold, provider: chosenProvider() },
+    (body) => text(fields(body).order));
+  stopCountdown();
+  memory.forget(room);
+  localStorage.setItem(memory.orderKey(hold.hold), order);
+  localStorage.setItem(`event-of:${order}`, room);
+  location.assign(`/orders/${encodeURIComponent(order)}`);
+}
+
+export async function release(room: string, hold: Hold): Promise<void> {
+  await call('DELETE', `/api/v1/holds/${encodeURIComponent(hold.hold)}`);
+  stopCountdown();
+  memory.forget(room);
+}
+

@@ -1,0 +1,142 @@
+// Choosing: how many, in which section, or which seats exactly.
+import { jitterMs, sleep } from '../backoff';
+import { byId, make, onPress, setText, show } from '../dom';
+import { Watched } from '../http';
+import { formatMoney } from '../money';
+import { inWords, endsShopping } from '../problem';
+import { locale, shop as words } from '../text';
+import { availability, type EventInfo, type Section, type SeatName } from '../wire';
+import { Picker } from './picker';
+
+/** How often free places are asked for, in milliseconds. */
+const REFRESH_MS = 2000;
+
+/** What the visitor wants to hold. */
+export type Wish =
+  | { readonly section: string; readonly quantity: number }
+  | { readonly seats: readonly SeatName[] };
+
+export interface Callbacks {
+  /** Reserves; resolves when that has worked or been explained. */
+  readonly hold: (wish: Wish) => Promise<void>;
+  readonly ended: () => void;
+}
+
+interface Card {
+  readonly element: HTMLElement;
+  readonly left: HTMLElement;
+  readonly price: HTMLElement;
+  readonly take: HTMLButtonElement;
+  readonly pick: HTMLButtonElement;
+}
+
+export class Choose {
+  private readonly watched: Watched<Section[]>;
+  private readonly cards = new Map<string, Card>();
+  private picker: { readonly section: string; readonly it: Picker } | null = null;
+  private sections: readonly Section[] = [];
+  private quantity: number;
+  private running = 0;
+
+  constructor(
+    private readonly event: EventInfo, private readonly max: number,
+    private readonly callbacks: Callbacks,
+  ) {
+    this.watched = new Watched(
+      `/api/v1/events/${encodeURIComponent(event.event)}/availability`, availability,
+    );
+    this.quantity = Math.min(2, max);
+    setText(byId('limit'), words.limit(max));
+    onPress(byId('fewer'), async () => this.setQuantity(this.quantity - 1));
+    onPress(byId('more'), async () => this.setQuantity(this.quantity + 1));
+    this.setQuantity(this.quantity);
+  }
+
+  /** Shows free places and keeps them fresh until [`stop`]. */
+  async start(): Promise<void> {
+    const mine = (this.running += 1);
+    while (mine === this.running) {
+      if (document.visibilityState === 'visible') await this.refresh();
+      await sleep(jitterMs(REFRESH_MS, Math.random));
+    }
+  }
+
+  stop(): void {
+    this.running += 1;
+  }
+
+  private async refresh(): Promise<void> {
+    try {
+      const sections = await this.watched.changed();
+      if (sections !== null) this.render(sections);
+      await this.picker?.it.refresh();
+      setText(byId('stale'), '');
+    } catch (error) {
+      if (endsShopping(error)) this.callbacks.ended();
+      else setText(byId('stale'), inWords(error));
+    }
+  }
+
+  private setQuantity(wanted: number): void {
+    this.quantity = Math.min(Math.max(1, wanted), this.max);
+    setText(byId('quantity'), String(this.quantity));
+    byId('fewer').setAttribute('aria-disabled', String(this.quantity === 1));
+    byId('more').setAttribute('aria-disabled', String(this.quantity === this.max));
+    this.render(this.sections);
+  }
+
+  private render(sections: readonly Section[]): void {
+    this.sections = sections;
+    for (const section of sections) {
+      const card = this.cards.get(section.section) ?? this.addCard(section);
+      setText(card.left, section.free > 0 ? words.left(section.free) : words.none);
+      setText(card.price, `${formatMoney(section.price, locale)} ${words.each}`);
+      card.element.classList.toggle('gone', section.free === 0);
+      show(card.take, section.free > 0);
+    }
+    show(byId('sold-out'), sections.length > 0 && sections.every((section) => section.free === 0));
+  }
+
+  private addCard(section: Section): Card {
+    const name = section.section;
+    const seated = (section.kind ?? this.event.kinds.get(name)) === 'seated';
+    const heading = make('h3', {}, name);
+    const left = make('p', { class: 'left' });
+    const price = make('p', { class: 'price' });
+    const take = make('button', { type: 'button', class: 'primary' }, seated ? words.best : words.places);
+    take.setAttribute('aria-label', `${take.textContent}: ${name}`);
+    const pick = make('button', { type: 'button', 'aria-expanded': 'false' }, words.pick);
+    pick.setAttribute('aria-label', `${words.pick}: ${name}`);
+    show(pick, seated);
+    const element = make('li', { class: 'card section' }, heading, price, left,
+      make('div', { class: 'actions' }, take, pick));
+    const card = { element, left, price, take, pick };
+    onPress(take, () => this.callbacks.hold({ section: name, quantity: this.quantity }));
+    onPress(pick, () => this.togglePicker(name));
+    this.cards.set(name, card);
+    byId('sections').append(element);
+    return card;
+  }
+
+  private async togglePicker(section: string): Promise<void> {
+    const open = this.picker;
+    if (open !== null) {
+      open.it.element.remove();
+      const card = this.cards.get(open.section);
+      card?.pick.setAttribute('aria-expanded', 'false');
+      if (card !== undefined) setText(card.pick, words.pick);
+      this.picker = null;
+      if (open.section === section) return;
+    }
+    const card = this.cards.get(section);
+    if (card === undefined) return;
+    const it = new Picker(this.event.event, section, this.max, (seats) => {
+      void this.callbacks.hold({ seats });
+    });
+    this.picker = { section, it };
+    card.pick.setAttribute('aria-expanded', 'true');
+    setText(card.pick, words.hidePicker);
+    card.element.append(it.element);
+    await this.refresh();
+  }
+}

@@ -1,0 +1,181 @@
+// The API's documents, as far as the pages need them.
+import { fields, list, maybe, number, oneOf, text } from './decode';
+import type { Money } from './money';
+
+export function money(value: unknown): Money {
+  const it = fields(value);
+  return { amountMinor: number(it.amount_minor), currency: text(it.currency) };
+}
+
+export interface EventInfo {
+  readonly event: string;
+  readonly title: string;
+  readonly venue: string;
+  readonly startsAt: string;
+  /** How each section is sold, where the event says so. */
+  readonly kinds: ReadonlyMap<string, 'seated' | 'general'>;
+}
+
+export function eventInfo(value: unknown): EventInfo {
+  const it = fields(value);
+  const kinds = maybe(it.sections, (sections) => list(sections, (section) => {
+    const { section: name, kind } = fields(section);
+    return [text(name), oneOf(kind, ['seated', 'general'])] as const;
+  }));
+  return {
+    event: text(it.event), title: text(it.title), venue: text(it.venue),
+    startsAt: text(it.starts_at), kinds: new Map(kinds ?? []),
+  };
+}
+
+export function events(value: unknown): EventInfo[] {
+  return list(Array.isArray(value) ? value : fields(value).events, eventInfo);
+}
+
+export const PLACE_STATES = ['lobby', 'waiting', 'called', 'admitted', 'lapsed'] as const;
+
+export interface Place {
+  readonly state: (typeof PLACE_STATES)[number];
+  readonly number: number;
+  readonly ahead: number;
+  readonly eta: { readonly low: number; readonly high: number } | null;
+  readonly pollAfterMs: number;
+  readonly phase: string | null;
+  readonly message: string | null;
+}
+
+export function place(value: unknown): Place {
+  const it = fields(value);
+  return {
+    state: oneOf(it.state, PLACE_STATES), number: number(it.number), ahead: number(it.ahead),
+    eta: maybe(it.eta_seconds, (eta) => ({ low: number(fields(eta).low), high: number(fields(eta).high) })),
+    pollAfterMs: number(it.poll_after_ms), phase: maybe(it.phase, text), message: maybe(it.message, text),
+  };
+}
+
+export interface Session {
+  readonly expiresAt: string;
+  readonly maxSeats: number;
+}
+
+export function session(value: unknown): Session {
+  const it = fields(value);
+  return { expiresAt: text(it.expires_at), maxSeats: number(it.max_seats_per_buyer) };
+}
+
+export interface Section {
+  readonly section: string;
+  /** Null where only the event says it. */
+  readonly kind: 'seated' | 'general' | null;
+  readonly free: number;
+  readonly price: Money;
+}
+
+export function availability(value: unknown): Section[] {
+  return list(fields(value).sections, (section) => {
+    const it = fields(section);
+    return {
+      section: text(it.section), free: number(it.free), price: money(it.price),
+      kind: maybe(it.kind, (kind) => oneOf(kind, ['seated', 'general'])),
+    };
+  });
+}
+
+export interface Seat {
+  readonly row: string;
+  readonly seat: string;
+  readonly x: number | null;
+  readonly y: number | null;
+  readonly state: 'free' | 'held' | 'sold';
+}
+
+export function seats(value: unknown): Seat[] {
+  return list(fields(value).seats, (seat) => {
+    const it = fields(seat);
+    return {
+      row: text(it.row), seat: text(it.seat), x: maybe(it.x, number), y: maybe(it.y, number),
+      state: oneOf(it.state, ['free', 'held', 'sold']),
+    };
+  });
+}
+
+/** A seat by its name; general admission has neither row nor seat. */
+export interface SeatName {
+  readonly section: string;
+  readonly row: string | null;
+  readonly seat: string | null;
+}
+
+export function seatName(value: unknown): SeatName {
+  const it = fields(value);
+  return {
+    section: text(it.section), row: maybe(it.row, text) || null, seat: maybe(it.seat, text) || null,
+  };
+}
+
+export interface Hold {
+  readonly hold: string;
+  readonly seats: readonly SeatName[];
+  readonly total: Money;
+  readonly expiresAt: string;
+  /** `active` until it is paid, given back or too late. */
+  readonly state: string;
+}
+
+export function hold(value: unknown): Hold {
+  const it = fields(value);
+  return {
+    hold: text(it.hold), seats: list(it.seats, seatName), total: money(it.total),
+    expiresAt: text(it.expires_at), state: maybe(it.state ?? it.status, text) ?? 'active',
+  };
+}
+
+export const ORDER_STATUSES = [
+  'queued', 'awaiting_payment', 'paid', 'failed', 'expired', 'refunded',
+] as const;
+
+export interface OrderTicket {
+  readonly ticket: string;
+  readonly where: SeatName | null;
+}
+
+export interface Order {
+  readonly status: (typeof ORDER_STATUSES)[number];
+  readonly redirectUrl: string | null;
+  readonly event: string | null;
+  readonly tickets: readonly OrderTicket[];
+}
+
+export function order(value: unknown): Order {
+  const it = fields(value);
+  return {
+    status: oneOf(it.status, ORDER_STATUSES),
+    redirectUrl: maybe(it.next_action, (action) => text(fields(action).redirect_url)),
+    event: maybe(it.event, text),
+    tickets: maybe(it.tickets, (tickets) => list(tickets, orderTicket)) ?? [],
+  };
+}
+
+function orderTicket(value: unknown): OrderTicket {
+  if (typeof value === 'string') return { ticket: value, where: null };
+  return {
+    ticket: text(fields(value).ticket),
+    where: maybe(fields(value).section, () => seatName(value)),
+  };
+}
+
+export interface Ticket {
+  readonly event: string;
+  readonly where: SeatName;
+  readonly code: string;
+  readonly valid: boolean;
+}
+
+export function ticket(value: unknown): Ticket {
+  const it = fields(value);
+  const status = maybe(it.status ?? it.state, text) ?? 'valid';
+  return {
+    event: text(it.event), where: seatName(value), code: text(it.code),
+    valid: !['void', 'voided', 'refunded', 'cancelled', 'revoked'].includes(status),
+  };
+}

@@ -1,0 +1,54 @@
+// Starting the browser, and what every page test does with it.
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url));
+const screenshots = `${root}.local/screenshots`;
+export const PHONE = { width: 390, height: 844 };
+export const DESKTOP = { width: 1280, height: 800 };
+
+/**
+ * Opens a browser of its own with a fresh profile: `{context, close}`. Fails when there is none.
+ * @param options passed on to the browser context
+ */
+export async function openBrowser(options = {}) {
+  const executablePath = process.env.CATRACA_CHROMIUM ?? '/usr/bin/chromium';
+  if (!existsSync(executablePath)) {
+    throw new Error(`no browser at ${executablePath}: install Debian's chromium or set CATRACA_CHROMIUM`);
+  }
+  const profile = await mkdtemp(`${tmpdir()}/catraca-browser-`);
+  const args = ['--disable-background-networking', '--disable-component-update', '--disable-sync',
+    '--disable-default-apps', '--no-first-run', '--no-default-browser-check', '--disable-gpu',
+    '--disable-dev-shm-usage'];
+  if (process.getuid?.() === 0) args.push('--no-sandbox');
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath, args, headless: true, viewport: PHONE, locale: 'en-GB', timezoneId: 'America/Sao_Paulo', ...options,
+  });
+  context.setDefaultTimeout(15_000);
+  return {
+    context,
+    close: async () => {
+      await context.close();
+      await rm(profile, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}
+
+/** Saves what the page looks like under `.local/screenshots`. */
+export async function snap(page, name, fullPage = true) {
+  await mkdir(screenshots, { recursive: true });
+  await page.screenshot({ path: `${screenshots}/${name}.png`, fullPage });
+}
+
+/** Collects what a page must not do: script errors, and breaches of its content security policy. */
+export function watchErrors(page) {
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => {
+    if (/Content Security Policy/i.test(message.text())) errors.push(message.text());
+  });
+  return errors;
+}
