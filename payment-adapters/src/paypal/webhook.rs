@@ -102,6 +102,7 @@ struct Event {
 struct Resource {
     id: Option<String>,
     custom_id: Option<String>,
+    invoice_id: Option<String>,
     #[serde(default)]
     purchase_units: Vec<Unit>,
     supplementary_data: Option<Supplementary>,
@@ -137,7 +138,11 @@ fn parse(raw_body: &[u8]) -> Result<WebhookEvent, WebhookError> {
         .purchase_units
         .into_iter()
         .find_map(|unit| unit.custom_id);
-    let order = resource.custom_id.or(unit);
+    // A refund's `custom_id` is the refund's; the order is its invoice.
+    let order = match event.resource_type.as_str() {
+        "refund" => resource.invoice_id,
+        _ => resource.custom_id.or(unit),
+    };
     Ok(WebhookEvent {
         event_id: event.id,
         kind: event.event_type,
