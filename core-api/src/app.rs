@@ -1,7 +1,7 @@
 //! The program's parts, and the server that is given its listener and its shutdown.
 
 use crate::config::Config;
-use crate::{admin, catalogue, db, error, holds, login, metrics, orders, purchase, rooms, tickets};
+use crate::{admin, admission, catalogue, db, error, holds, login, metrics, orders, purchase, rooms, tickets};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,6 +32,8 @@ pub struct Parts {
     pub http: reqwest::Client,
     /// Logins.
     pub login: login::Login,
+    /// Shopping sessions seen lately.
+    pub sessions: admission::ShoppingSessions,
     /// What is on sale, in memory.
     pub catalogue: catalogue::Catalogue,
     /// Prometheus.
@@ -71,6 +73,7 @@ impl App {
             providers,
             login: login::Login::new(&config, http.clone()),
             http,
+            sessions: admission::ShoppingSessions::default(),
             catalogue: catalogue::Catalogue::new(),
             metrics: metrics::Metrics::install()?,
             config,

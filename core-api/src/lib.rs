@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod admission;
 pub mod app;
+pub mod cache;
 pub mod catalogue;
 pub mod config;
 pub mod db;
