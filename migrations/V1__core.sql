@@ -160,6 +160,12 @@ CREATE TABLE orders (
     -- Set when a person has to look: wrong amount, currency or order.
     quarantined  text,
     refund_requested_at timestamptz,
+    -- Set once when the hold was over and a seat of it was found to be somebody else's.
+    seats_gone_at timestamptz,
+    -- When the worker looks at it again unasked; null once nothing can change any more.
+    next_look_at timestamptz,
+    -- Looks in a row that found nothing to do: how far the worker has backed off.
+    looks        integer NOT NULL DEFAULT 0,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (event_id, order_id),
@@ -167,7 +173,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_one_per_hold UNIQUE (event_id, hold_id)
 );
 CREATE INDEX orders_of_account ON orders (event_id, account_id);
-CREATE INDEX orders_unsettled ON orders (updated_at) WHERE status IN ('queued', 'awaiting_payment');
+CREATE INDEX orders_to_look_at ON orders (next_look_at) WHERE next_look_at IS NOT NULL;
 
 -- The payment of an order, as far as we know it.
 CREATE TABLE payments (
@@ -227,9 +233,12 @@ CREATE TABLE outbox (
     order_id   uuid NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     relayed_at timestamptz,
+    -- Its entry in the stream; null when a worker took it without Redis.
+    stream_id  text,
     done_at    timestamptz,
     PRIMARY KEY (event_id, outbox_id)
 );
+CREATE INDEX outbox_of_order ON outbox (event_id, order_id) WHERE done_at IS NULL;
 CREATE INDEX outbox_to_relay ON outbox (outbox_id) WHERE relayed_at IS NULL;
 CREATE INDEX outbox_undone ON outbox (relayed_at) WHERE done_at IS NULL;
 

@@ -39,6 +39,16 @@ impl OrderStatus {
     }
 }
 
+impl OrderStatus {
+    /// Whether the buyer need not wait for another one.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Queued | Self::AwaitingPayment => false,
+            Self::Paid | Self::Failed | Self::Expired | Self::Refunded => true,
+        }
+    }
+}
+
 impl std::str::FromStr for OrderStatus {
     type Err = UnknownStatus;
 
@@ -59,7 +69,7 @@ impl std::str::FromStr for OrderStatus {
 
 /// The text names no status.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
-#[error("unknown order status")]
+#[error("unknown order or payment status")]
 pub struct UnknownStatus;
 
 /// What the order has of its seats.
@@ -96,6 +106,44 @@ pub enum Payment {
     Dead,
     /// Another amount, currency or order than ours: for the operator to look at.
     Mismatched,
+}
+
+impl Payment {
+    /// Its name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::Open => "open",
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Authorised => "authorised",
+            Self::Captured => "captured",
+            Self::Refunded => "refunded",
+            Self::Dead => "dead",
+            Self::Mismatched => "mismatched",
+        }
+    }
+}
+
+impl std::str::FromStr for Payment {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        [
+            Self::NotStarted,
+            Self::Open,
+            Self::Pending,
+            Self::Approved,
+            Self::Authorised,
+            Self::Captured,
+            Self::Refunded,
+            Self::Dead,
+            Self::Mismatched,
+        ]
+        .into_iter()
+        .find(|payment| payment.as_str() == text)
+        .ok_or(UnknownStatus)
+    }
 }
 
 /// What to do next.
@@ -163,6 +211,16 @@ pub fn next_step(order: OrderStatus, seats: Seats, payment: Payment) -> Step {
             | P::Dead
             | P::Mismatched => Step::Rest,
         },
+    }
+}
+
+/// The next step when an operator wants the order refunded: as [`next_step`], but money that was
+/// rightly taken goes back too. The seats follow once the refund is done, by
+/// `Close(Refunded)`.
+pub fn next_step_refunding(order: OrderStatus, seats: Seats, payment: Payment) -> Step {
+    match (order, payment) {
+        (OrderStatus::Paid, Payment::Captured) => Step::Refund,
+        _ => next_step(order, seats, payment),
     }
 }
 
