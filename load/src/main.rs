@@ -1,2 +1,53 @@
-//! Placeholder.
-fn main() {}
+//! The crowd, the auditor and the benchmarks: an outside program that speaks only HTTP and SQL
+//! and shares no code with what it tries.
+//!
+//! `venues` writes the sample seat plans, `onsale` sends a crowd through a sale, `audit` checks
+//! afterwards that everything it was promised is true, `bench` measures.
+
+mod audit;
+mod bench;
+mod onsale;
+mod venues;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "catraca-load", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the sample venues as CSV files.
+    Venues(venues::Options),
+    /// Send a crowd through a sale.
+    Onsale(onsale::Options),
+    /// Check the invariants in the database, the payment sandbox and the crowd's journal.
+    Audit(audit::Options),
+    /// Measure; the last line printed is one line of JSON.
+    Bench(bench::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Refused only if one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ended = match Cli::parse().command {
+        Command::Venues(options) => venues::write(&options).map(|()| true),
+        Command::Onsale(options) => onsale::main(options).await,
+        Command::Audit(options) => audit::main(&options).await,
+        Command::Bench(options) => bench::main(options).await,
+    };
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("catraca-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
