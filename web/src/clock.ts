@@ -1,10 +1,10 @@
 // Dates and countdowns.
-import { locale } from './text';
+import { region } from './text';
 
 export function formatDate(rfc3339: string): string {
   const date = new Date(rfc3339);
   if (Number.isNaN(date.getTime())) return '';
-  return new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'short' }).format(date);
+  return new Intl.DateTimeFormat(region, { dateStyle: 'full', timeStyle: 'short' }).format(date);
 }
 
 /** Seconds as `m:ss`, or `h:mm:ss` from an hour on. */

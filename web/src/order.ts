@@ -76,7 +76,7 @@ function render(order: Order): void {
   last = order;
   switch (order.status) {
     case 'queued':
-      status(words.heading, words.queued, 'busy');
+      status(words.heading, cameBack ? words.confirming : words.queued, 'busy');
       link(null);
       break;
     case 'awaiting_payment':

@@ -22,6 +22,8 @@ let stopSession = (): void => undefined;
 function view(name: View): void {
   for (const other of VIEWS) show(byId(`view-${other}`), other === name);
   if (name !== 'choose') chooser?.stop();
+  // One clock at a time: reserved seats have their own.
+  show(byId('session'), name === 'choose');
   const heading = byId(`view-${name}`).querySelector<HTMLElement>('h2');
   if (heading !== null) focusHeading(heading);
 }
@@ -48,7 +50,6 @@ async function leadOn(error: unknown): Promise<boolean> {
 function ended(why = ''): void {
   stopSession();
   memory.forget(room);
-  show(byId('session'), false);
   show(byId('leave'), false);
   say('');
   if (why !== '') setText(byId('ended-lead'), why);
@@ -141,7 +142,6 @@ async function load(): Promise<void> {
     document.title = `${event.title} – Catraca`;
     await get('/api/v1/me', () => null);
     const session = await get('/api/v1/session', decodeSession);
-    show(byId('session'), true);
     show(byId('leave'), true);
     stopSession();
     stopSession = countdown(

@@ -2,6 +2,8 @@
 // The build fills `[[page.key]]` in web/pages from here; scripts import what they need.
 
 export const locale = 'en';
+/** The visitor's own variety of it, for dates and money: `en-GB` writes them unlike `en-US`. */
+export const region = globalThis.navigator?.languages?.find((tag) => tag.split('-')[0] === locale) ?? locale;
 
 export const common = {
   skip: 'Skip to the content',
@@ -92,8 +94,8 @@ export const shop = {
   each: 'each',
   left: (n: number) => (n === 1 ? '1 place left' : `${n} places left`),
   none: 'Sold out',
-  best: 'Best available',
-  places: 'Take places',
+  best: (n: number) => (n === 1 ? 'Take the best seat' : `Take the best ${n} seats`),
+  places: (n: number) => (n === 1 ? 'Take 1 place' : `Take ${n} places`),
   pick: 'Pick seats',
   hidePicker: 'Close seat plan',
   seatPlan: (section: string) => `Seats of ${section}`,

@@ -8,7 +8,7 @@ import { byId, focusHeading, idFromPath, loginAddress, onPress, setText, show } 
 import { describe, nextEstimate, type Interval } from './estimate';
 import { NetworkFailure, Problem, inWords } from './problem';
 import { claim, currentPlace, join, leave } from './room';
-import { locale, waiting as words } from './text';
+import { region, waiting as words } from './text';
 import type { Place } from './wire';
 
 /** How often a closed, sold-out or unavailable room is looked at again, in milliseconds. */
@@ -20,7 +20,7 @@ type State = (typeof STATES)[number];
 
 const room = idFromPath();
 const leftKey = `left:${room}`;
-const format = new Intl.NumberFormat(locale);
+const format = new Intl.NumberFormat(region);
 let shown: { readonly number: number; readonly eta: Interval } | null = null;
 /** Grows with every new start of the loop; an older loop sees it and ends. */
 let run = 0;
@@ -83,6 +83,7 @@ async function goIn(mine: number): Promise<void> {
   while (mine === run) {
     const waitMs = await claim(room);
     if (waitMs === null) {
+      await calmly();
       location.replace(`/e/${encodeURIComponent(room)}`);
       // The page is on its way out; nothing more to do here.
       await sleep(REST_MS);
@@ -90,6 +91,14 @@ async function goIn(mine: number): Promise<void> {
     }
     await sleep(jitterMs(waitMs, Math.random));
   }
+}
+
+/** A browser that keeps no admission cookie comes straight back here: it must not spin. */
+async function calmly(): Promise<void> {
+  const key = `went-in:${room}`;
+  const before = Number(sessionStorage.getItem(key));
+  if (Date.now() - before < REST_MS) await sleep(REST_MS);
+  sessionStorage.setItem(key, String(Date.now()));
 }
 
 /** One look at the room; returns when to look again, in milliseconds. */

@@ -5,7 +5,7 @@ import { fields, list, text } from '../decode';
 import { call, change, get } from '../http';
 import { formatMoney } from '../money';
 import { describeSeat } from '../seats';
-import { locale, pay as words } from '../text';
+import { region, pay as words } from '../text';
 import { hold as decodeHold, type Hold } from '../wire';
 
 /** What every stack has, should the list not answer. */
@@ -64,7 +64,7 @@ let stopCountdown = (): void => undefined;
 /** Fills the view; `late` is called when the time is up. */
 export async function showHold(hold: Hold, late: () => void): Promise<void> {
   await offerProviders();
-  const total = formatMoney(hold.total, locale);
+  const total = formatMoney(hold.total, region);
   byId('held-seats').replaceChildren(...hold.seats.map((seat) => make('li', {}, describeSeat(seat))));
   setText(byId('total'), total);
   setText(byId('pay'), words.pay(total));

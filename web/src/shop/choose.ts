@@ -4,7 +4,7 @@ import { byId, make, onPress, setText, show } from '../dom';
 import { Watched } from '../http';
 import { formatMoney } from '../money';
 import { inWords, endsShopping } from '../problem';
-import { locale, shop as words } from '../text';
+import { region, shop as words } from '../text';
 import { availability, type EventInfo, type Section, type SeatName } from '../wire';
 import { Picker } from './picker';
 
@@ -23,11 +23,18 @@ export interface Callbacks {
 }
 
 interface Card {
+  readonly seated: boolean;
   readonly element: HTMLElement;
   readonly left: HTMLElement;
   readonly price: HTMLElement;
   readonly take: HTMLButtonElement;
   readonly pick: HTMLButtonElement;
+}
+
+/** A button's words; read aloud they name the section too, for there is one of each in every card. */
+function label(button: HTMLElement, text: string, section: string): void {
+  setText(button, text);
+  button.setAttribute('aria-label', `${text}: ${section}`);
 }
 
 export class Choose {
@@ -47,8 +54,8 @@ export class Choose {
     );
     this.quantity = Math.min(2, max);
     setText(byId('limit'), words.limit(max));
-    onPress(byId('fewer'), async () => this.setQuantity(this.quantity - 1));
-    onPress(byId('more'), async () => this.setQuantity(this.quantity + 1));
+    byId('fewer').addEventListener('click', () => this.setQuantity(this.quantity - 1));
+    byId('more').addEventListener('click', () => this.setQuantity(this.quantity + 1));
     this.setQuantity(this.quantity);
   }
 
@@ -90,9 +97,12 @@ export class Choose {
     for (const section of sections) {
       const card = this.cards.get(section.section) ?? this.addCard(section);
       setText(card.left, section.free > 0 ? words.left(section.free) : words.none);
-      setText(card.price, `${formatMoney(section.price, locale)} ${words.each}`);
+      setText(card.price, `${formatMoney(section.price, region)} ${words.each}`);
       card.element.classList.toggle('gone', section.free === 0);
       show(card.take, section.free > 0);
+      show(card.pick, card.seated && (section.free > 0 || this.picker?.section === section.section));
+      const take = (card.seated ? words.best : words.places)(this.quantity);
+      label(card.take, take, section.section);
     }
     show(byId('sold-out'), sections.length > 0 && sections.every((section) => section.free === 0));
   }
@@ -103,14 +113,12 @@ export class Choose {
     const heading = make('h3', {}, name);
     const left = make('p', { class: 'left' });
     const price = make('p', { class: 'price' });
-    const take = make('button', { type: 'button', class: 'primary' }, seated ? words.best : words.places);
-    take.setAttribute('aria-label', `${take.textContent}: ${name}`);
-    const pick = make('button', { type: 'button', 'aria-expanded': 'false' }, words.pick);
-    pick.setAttribute('aria-label', `${words.pick}: ${name}`);
-    show(pick, seated);
+    const take = make('button', { type: 'button', class: 'primary' });
+    const pick = make('button', { type: 'button', 'aria-expanded': 'false' });
+    label(pick, words.pick, name);
     const element = make('li', { class: 'card section' }, heading, price, left,
       make('div', { class: 'actions' }, take, pick));
-    const card = { element, left, price, take, pick };
+    const card = { seated, element, left, price, take, pick };
     onPress(take, () => this.callbacks.hold({ section: name, quantity: this.quantity }));
     onPress(pick, () => this.togglePicker(name));
     this.cards.set(name, card);
@@ -124,7 +132,7 @@ export class Choose {
       open.it.element.remove();
       const card = this.cards.get(open.section);
       card?.pick.setAttribute('aria-expanded', 'false');
-      if (card !== undefined) setText(card.pick, words.pick);
+      if (card !== undefined) label(card.pick, words.pick, open.section);
       this.picker = null;
       if (open.section === section) return;
     }
@@ -135,7 +143,7 @@ export class Choose {
     });
     this.picker = { section, it };
     card.pick.setAttribute('aria-expanded', 'true');
-    setText(card.pick, words.hidePicker);
+    label(card.pick, words.hidePicker, section);
     card.element.append(it.element);
     await this.refresh();
   }

@@ -38,7 +38,8 @@ function initialState() {
       { row, seat: String(x + 1), x, y, state: (x * 7 + y * 3) % 5 === 0 ? 'sold' : 'free' }))),
     holds: new Map(),
     orders: new Map(),
-    /** Answers to give instead, by `METHOD path`: `{status, body}`, a problem's name, or 'drop'. */
+    /** Answers to give instead, by `METHOD path`: `{status, body}`, a problem's name, or 'drop';
+     * a list is used up one by one. */
     instead: new Map(),
     /** Every call, for assertions. */
     calls: [],
@@ -120,7 +121,8 @@ function orders(state, method, id, body) {
 }
 
 async function answer(state, method, path, body) {
-  const forced = state.instead.get(`${method} ${path}`);
+  const listed = state.instead.get(`${method} ${path}`);
+  const forced = Array.isArray(listed) ? listed.shift() : listed;
   if (forced === 'drop') return 'drop';
   if (forced !== undefined) return typeof forced === 'string' ? problem(forced) : forced;
   if (path === '/') return page('landing');
@@ -156,7 +158,7 @@ export async function startStub() {
       return response.writeHead(303, { location: url.searchParams.get('return_to') ?? '/' }).end();
     }
     const stream = /^\/api\/v1\/orders\/([^/]+)\/events$/.exec(path);
-    if (stream !== null) return streamOrder(state, stream[1], response);
+    if (stream !== null && !state.instead.has(`GET ${path}`)) return streamOrder(state, stream[1], response);
     let reply;
     try {
       const isJson = (request.headers['content-type'] ?? '').includes('json');
