@@ -1,0 +1,165 @@
+//! `catraca-stack up`: everything from nothing to `ready`, and back.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::layout::{self, Layout};
+use crate::lock::RunLock;
+use crate::parts::{self, Plan};
+use crate::report::Report;
+use crate::runfile::RunFile;
+use crate::supervisor::Supervisor;
+
+/// What kind of run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// `wrangler dev` in place of `workerd`.
+    pub wrangler: bool,
+    /// Stop again as soon as everything is ready.
+    pub exit_when_ready: bool,
+}
+
+/// What the job on top of a run wants to happen when it has finished.
+#[derive(Clone, Copy, Debug)]
+pub enum Then {
+    /// Keep everything running until a signal comes.
+    StayUp,
+    /// Stop everything and exit with this.
+    Exit(ExitCode),
+}
+
+/// Runs everything until a signal, a fatal death, or the end of `job`, which starts when all is ready.
+pub async fn run<J, F>(options: Options, started: Instant, job: J) -> anyhow::Result<ExitCode>
+where
+    J: FnOnce(Plan, RunFile, Report) -> F,
+    F: Future<Output = anyhow::Result<Then>>,
+{
+    let report = Report::new(started);
+    let layout = Layout::find(&std::env::current_dir()?)?;
+    let local = layout.folder("")?;
+    let _lock = RunLock::take(&local.join("stack.lock"))?;
+    open_to_servers(&local)?;
+    let run_file = layout.run_file();
+    layout::remove(&run_file)?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let plan = Plan::make(layout.clone()).await?;
+    let mut supervisor = Supervisor::new(layout, report);
+
+    let ended = tokio::select! {
+        ended = up(&mut supervisor, &plan, options, report, job) => ended,
+        _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+        _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+        _ = hang_up.recv() => Ok(ExitCode::SUCCESS),
+    };
+    if let Err(error) = &ended {
+        report.line(format!("error: {error:#}"));
+    }
+    report.line("stopping");
+    layout::remove(&run_file)?;
+    supervisor.stop().await;
+    report.line("stopped");
+    Ok(ended.unwrap_or(ExitCode::FAILURE))
+}
+
+async fn up<J, F>(
+    supervisor: &mut Supervisor,
+    plan: &Plan,
+    options: Options,
+    report: Report,
+    job: J,
+) -> anyhow::Result<ExitCode>
+where
+    J: FnOnce(Plan, RunFile, Report) -> F,
+    F: Future<Output = anyhow::Result<Then>>,
+{
+    bring_up(supervisor, plan, options).await?;
+    let mut run = addresses(plan);
+    run.pids = supervisor.pids();
+    run.write(&plan.layout.run_file())?;
+    announce(&run, report);
+    if options.exit_when_ready {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut job = pin!(job(plan.clone(), run.clone(), report));
+    let mut working = true;
+    loop {
+        tokio::select! {
+            then = &mut job, if working => match then? {
+                Then::StayUp => working = false,
+                Then::Exit(code) => return Ok(code),
+            },
+            change = supervisor.change() => {
+                change?;
+                if supervisor.all_ready() {
+                    run.pids = supervisor.pids();
+                    run.write(&plan.layout.run_file())?;
+                }
+            }
+        }
+    }
+}
+
+async fn bring_up(
+    supervisor: &mut Supervisor,
+    plan: &Plan,
+    options: Options,
+) -> anyhow::Result<()> {
+    supervisor.start(parts::postgres::part(plan).await?).await?;
+    parts::postgres::make_database(plan)
+        .await
+        .context("cannot make the database")?;
+    supervisor.start(parts::redis::part(plan)?).await?;
+    supervisor.start(parts::issuer::part(plan)?).await?;
+    supervisor.start(parts::sandbox::part(plan)?).await?;
+    parts::core::migrate(plan).await?;
+    supervisor.start(parts::core::serve(plan)?).await?;
+    supervisor.start(parts::core::worker(plan)?).await?;
+    let edge = if options.wrangler {
+        parts::wrangler::part(plan)?
+    } else {
+        parts::edge::part(plan)?
+    };
+    supervisor.start(edge).await
+}
+
+fn addresses(plan: &Plan) -> RunFile {
+    RunFile {
+        edge: plan.ports.url("edge"),
+        core: plan.ports.url("core"),
+        postgres: plan.postgres_dsn(),
+        redis: plan.redis_url(),
+        sandbox: plan.ports.url("sandbox"),
+        issuer: plan.ports.url("issuer"),
+        pids: BTreeMap::new(),
+    }
+}
+
+fn announce(run: &RunFile, report: Report) {
+    report.line("ready");
+    for (name, address) in [
+        ("edge", &run.edge),
+        ("core", &run.core),
+        ("postgres", &run.postgres),
+        ("redis", &run.redis),
+        ("sandbox", &run.sandbox),
+        ("issuer", &run.issuer),
+    ] {
+        report.line(format!("  {name:<9} {address}"));
+    }
+}
+
+/// PostgreSQL's user has to walk through the folder; the files in it stay their owner's.
+fn open_to_servers(local: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(local, std::fs::Permissions::from_mode(0o711))
+        .with_context(|| format!("cannot set the mode of {}", local.display()))
+}
