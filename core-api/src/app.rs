@@ -71,7 +71,7 @@ impl App {
             db: db::pool(&config)?,
             redis: ConnectionManager::new_lazy_with_config(redis, redis_config)?,
             providers,
-            login: login::Login::new(&config, http.clone()),
+            login: login::Login::new(&config, http.clone())?,
             http,
             sessions: admission::ShoppingSessions::default(),
             catalogue: catalogue::Catalogue::new(),

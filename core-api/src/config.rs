@@ -52,8 +52,8 @@ pub struct ServeConfig {
 pub struct OidcProvider {
     /// Name in `/auth/login?provider=`.
     pub name: String,
-    /// Issuer, as in its discovery document.
-    pub issuer: Url,
+    /// Issuer, letter by letter as in its discovery document.
+    pub issuer: String,
     /// Our client id there.
     pub client_id: String,
     client_secret: String,
@@ -98,6 +98,15 @@ fn oidc(text: &str) -> Result<OidcProviders, String> {
     })?;
     if providers.is_empty() {
         return Err("at least one provider is needed".to_owned());
+    }
+    if let Some(provider) = providers
+        .iter()
+        .find(|one| Url::parse(&one.issuer).is_err())
+    {
+        return Err(format!(
+            "the issuer of {:?} is not an address",
+            provider.name
+        ));
     }
     Ok(OidcProviders(providers))
 }

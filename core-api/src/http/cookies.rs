@@ -5,6 +5,8 @@ use catraca_domain::secret::Secret;
 
 /// The login session.
 pub const LOGIN: &str = "__Host-login";
+/// Binds a login on its way to the browser that began it.
+pub const LOGIN_ATTEMPT: &str = "__Host-login-attempt";
 /// The admission, set by the edge.
 pub const ADMISSION: &str = "__Host-admission";
 
