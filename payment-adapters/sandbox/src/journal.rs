@@ -82,6 +82,10 @@ impl Journal {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "runs once, on a blocking thread, before anything is served"
+)]
 fn lock(file: &File) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {

@@ -24,8 +24,8 @@ struct Data {
 
 #[derive(Deserialize)]
 struct Object {
-    #[serde(default)]
-    object: String,
+    #[serde(default, rename = "object")]
+    kind: String,
     #[serde(default)]
     id: Option<String>,
     #[serde(default)]
@@ -64,7 +64,7 @@ fn parse(raw_body: &[u8]) -> Result<WebhookEvent, WebhookError> {
     let raw = serde_json::from_slice(raw_body).map_err(malformed)?;
     let object = event.data.object;
     let order = object.metadata.and_then(|metadata| metadata.order);
-    let is_session = object.object == "checkout.session";
+    let is_session = object.kind == "checkout.session";
     Ok(WebhookEvent {
         event_id: event.id,
         kind: event.kind,

@@ -12,7 +12,7 @@ use crate::AdapterError;
 use crate::transport;
 
 /// How long before its end a token is no longer used.
-const RENEW_BEFORE: Duration = Duration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_mins(1);
 
 /// Holds the token. Whoever finds none fetches one while the others wait for it.
 #[derive(Debug, Default)]

@@ -91,7 +91,8 @@ pub(super) fn believe(
 #[derive(Deserialize)]
 struct Event {
     id: String,
-    event_type: String,
+    #[serde(rename = "event_type")]
+    kind: String,
     #[serde(default)]
     resource_type: String,
     #[serde(default)]
@@ -145,7 +146,7 @@ fn parse(raw_body: &[u8]) -> Result<WebhookEvent, WebhookError> {
     };
     Ok(WebhookEvent {
         event_id: event.id,
-        kind: event.event_type,
+        kind: event.kind,
         provider_ref: related.or(own).map(ProviderRef::new),
         order_id: order.and_then(|order| Uuid::parse_str(&order).ok()),
         raw,

@@ -35,7 +35,7 @@ fn time(ms: i64) -> String {
         .unwrap_or_default()
 }
 
-fn link(href: String, rel: &str, method: &str) -> Value {
+fn link(href: &str, rel: &str, method: &str) -> Value {
     json!({ "href": href, "rel": rel, "method": method })
 }
 
@@ -87,16 +87,16 @@ pub(super) fn order(payment: &Payment, base: &str) -> Value {
         "payments": if payments.is_empty() { Value::Null } else { Value::Object(payments) },
     }));
     let own = format!("{base}/v2/checkout/orders/{}", payment.id);
-    let mut links = vec![link(own.clone(), "self", "GET")];
+    let mut links = vec![link(&own, "self", "GET")];
     match payment.stage {
         Stage::Open => {
             links.push(link(
-                format!("{base}/pay/{}", payment.id),
+                &format!("{base}/pay/{}", payment.id),
                 "payer-action",
                 "GET",
             ));
         }
-        Stage::Approved => links.push(link(format!("{own}/authorize"), "authorize", "POST")),
+        Stage::Approved => links.push(link(&format!("{own}/authorize"), "authorize", "POST")),
         Stage::Authorised | Stage::Captured | Stage::Voided | Stage::Expired => {}
     }
     let wallet = without_nulls(json!({ "email_address": payment.email }));
@@ -131,9 +131,9 @@ pub(super) fn authorisation(payment: &Payment, base: &str) -> Value {
         "update_time": time(payment.created_ms),
         "expiration_time": time(payment.created_ms + AUTHORISATION_MS),
         "links": [
-            link(own.clone(), "self", "GET"),
-            link(format!("{own}/capture"), "capture", "POST"),
-            link(format!("{own}/void"), "void", "POST"),
+            link(&own, "self", "GET"),
+            link(&format!("{own}/capture"), "capture", "POST"),
+            link(&format!("{own}/void"), "void", "POST"),
         ],
     }))
 }
@@ -156,7 +156,7 @@ pub(super) fn capture(payment: &Payment, base: &str) -> Value {
         "invoice_id": payment.invoice_id,
         "create_time": time(payment.created_ms),
         "update_time": time(payment.created_ms),
-        "links": [link(own.clone(), "self", "GET"), link(format!("{own}/refund"), "refund", "POST")],
+        "links": [link(&own, "self", "GET"), link(&format!("{own}/refund"), "refund", "POST")],
     }))
 }
 
@@ -170,7 +170,7 @@ pub(super) fn refund(payment: &Payment, refund: &Refund, base: &str) -> Value {
         "invoice_id": payment.invoice_id,
         "create_time": time(refund.created_ms),
         "update_time": time(refund.created_ms),
-        "links": [link(format!("{base}/v2/payments/refunds/{}", refund.id), "self", "GET")],
+        "links": [link(&format!("{base}/v2/payments/refunds/{}", refund.id), "self", "GET")],
     }))
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn event(payment: &Payment, kind: &str, now_ms: i64, base: &str) -> E
         "event_type": kind,
         "summary": format!("{kind} (sandbox)"),
         "resource": resource,
-        "links": [link(format!("{base}/v1/notifications/webhooks-events/{id}"), "self", "GET")],
+        "links": [link(&format!("{base}/v1/notifications/webhooks-events/{id}"), "self", "GET")],
     });
     Event {
         id,

@@ -117,11 +117,11 @@ pub(super) fn list(world: &World, base: &str, _: &str, form: &Form) -> Outcome {
         .collect();
     let has_more = found.len() > limit;
     found.truncate(limit);
-    let data = found
+    let data: Vec<_> = found
         .into_iter()
         .map(|p| view::intent(p, base, form, "data"))
         .collect();
-    Ok(list_of("/v1/payment_intents", data, has_more))
+    Ok(list_of("/v1/payment_intents", &data, has_more))
 }
 
 pub(super) fn confirm(txn: &mut Txn<'_>, id: &str, form: &Form) -> Outcome {

@@ -195,6 +195,6 @@ fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// `{"object": "list", …}`.
-fn list(path: &str, data: Vec<serde_json::Value>, has_more: bool) -> serde_json::Value {
+fn list(path: &str, data: &[serde_json::Value], has_more: bool) -> serde_json::Value {
     json!({ "object": "list", "url": path, "has_more": has_more, "data": data })
 }

@@ -89,5 +89,5 @@ pub(super) fn events(world: &World, _: &str, _: &str, form: &Form) -> Outcome {
         .collect();
     let has_more = found.len() > limit;
     found.truncate(limit);
-    Ok(list("/v1/events", found, has_more))
+    Ok(list("/v1/events", &found, has_more))
 }

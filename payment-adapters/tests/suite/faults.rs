@@ -1,10 +1,8 @@
 //! What the adapters make of a provider that misbehaves.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{install_crypto, payment, setting};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +14,6 @@ use catraca_payments::{
     AdapterError, ConfigError, PaymentAdapter, PaymentStatus, ProviderRef, Registry,
     http_client_with,
 };
-use support::{install_crypto, payment, setting};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use url::Url;

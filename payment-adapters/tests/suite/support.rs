@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, StatusCode};
 use catraca_domain::money::Money;
 use catraca_domain::secret::Secret;
 use catraca_payments::{
-    PaymentAdapter, PaymentStatus, ProviderRef, Registry, StartPayment, Started, WebhookEvent,
+    AdapterError, PaymentAdapter, PaymentStatus, ProviderRef, Registry, StartPayment, Started,
+    WebhookEvent,
 };
 use catraca_sandbox::Config;
 use time::OffsetDateTime;
@@ -19,36 +20,35 @@ use tokio::net::TcpListener;
 use url::Url;
 use uuid::Uuid;
 
-pub const CARD_SECRETS: &str = "whsec_new,whsec_old";
+pub(crate) const CARD_SECRETS: &str = "whsec_new,whsec_old";
 
 /// A webhook as it arrived.
 #[derive(Clone)]
-pub struct Delivery {
-    pub provider: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Delivery {
+    pub(crate) provider: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 #[derive(Clone, Default)]
-pub struct Inbox {
-    pub deliveries: Arc<Mutex<Vec<Delivery>>>,
+pub(crate) struct Inbox {
+    pub(crate) deliveries: Arc<Mutex<Vec<Delivery>>>,
     /// So many deliveries are refused first.
-    pub refuse: Arc<Mutex<u32>>,
+    pub(crate) refuse: Arc<Mutex<u32>>,
 }
 
-pub struct Rig {
-    pub base: Url,
-    pub inbox: Inbox,
-    pub registry: Registry,
-    pub adapter: Arc<dyn PaymentAdapter>,
-    pub provider: &'static str,
+pub(crate) struct Rig {
+    pub(crate) base: Url,
+    pub(crate) inbox: Inbox,
+    pub(crate) adapter: Arc<dyn PaymentAdapter>,
+    pub(crate) provider: &'static str,
     browser: reqwest::Client,
     config: Config,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 /// Settings as the core would have them, for a sandbox at `base`.
-pub fn setting(base: &Url, name: &str) -> Option<String> {
+pub(crate) fn setting(base: &Url, name: &str) -> Option<String> {
     let value = match name {
         "CATRACA_CARD_API_URL" | "CATRACA_PAYPAL_API_URL" => base.as_str(),
         "CATRACA_CARD_SECRET_KEY" => "sk_test_conformance",
@@ -61,12 +61,12 @@ pub fn setting(base: &Url, name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-pub fn install_crypto() {
+pub(crate) fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl Rig {
-    pub async fn new(provider: &'static str) -> Self {
+    pub(crate) async fn new(provider: &'static str) -> Self {
         install_crypto();
         let (inbox, webhook_base) = open_inbox().await;
         let data: PathBuf = std::env::temp_dir().join(format!("catraca-{}", Uuid::new_v4()));
@@ -91,7 +91,6 @@ impl Rig {
         Self {
             base,
             inbox,
-            registry,
             adapter,
             provider,
             browser,
@@ -101,7 +100,7 @@ impl Rig {
     }
 
     /// Kills the sandbox with whatever it is doing, and starts it again on the same port and data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.runtime.take().unwrap().shutdown_background();
         self.config.listen = format!("127.0.0.1:{}", self.base.port().unwrap())
             .parse()
@@ -111,14 +110,14 @@ impl Rig {
         self.runtime = Some(runtime);
     }
 
-    pub async fn start(&self) -> (StartPayment, Started) {
+    pub(crate) async fn start(&self) -> (StartPayment, Started) {
         let payment = payment("BRL", 12_345);
         let started = self.adapter.start(&payment).await.unwrap();
         (payment, started)
     }
 
     /// Posts the pay page's form; gives status and `Location`.
-    pub async fn choose(
+    pub(crate) async fn choose(
         &self,
         started: &Started,
         form: &[(&str, &str)],
@@ -132,13 +131,13 @@ impl Rig {
         (reply.status(), location)
     }
 
-    pub async fn approve(&self, started: &Started) {
+    pub(crate) async fn approve(&self, started: &Started) {
         let (status, _) = self.choose(started, &[("outcome", "approve")]).await;
         assert_eq!(status, StatusCode::SEE_OTHER);
     }
 
     /// A payment whose money is set aside.
-    pub async fn authorised(&self) -> (StartPayment, ProviderRef) {
+    pub(crate) async fn authorised(&self) -> (StartPayment, ProviderRef) {
         let (payment, started) = self.start().await;
         self.approve(&started).await;
         let status = self.adapter.authorise(&started.provider_ref).await.unwrap();
@@ -151,7 +150,7 @@ impl Rig {
         (payment, started.provider_ref)
     }
 
-    pub async fn captured(&self) -> (StartPayment, ProviderRef) {
+    pub(crate) async fn captured(&self) -> (StartPayment, ProviderRef) {
         let (payment, reference) = self.authorised().await;
         let status = self
             .adapter
@@ -162,12 +161,12 @@ impl Rig {
         (payment, reference)
     }
 
-    pub async fn status(&self, reference: &ProviderRef) -> PaymentStatus {
-        self.adapter.status(reference).await.unwrap()
+    pub(crate) async fn status(&self, reference: &ProviderRef) -> PaymentStatus {
+        repeated(|| self.adapter.status(reference)).await
     }
 
     /// Asks until the status is another than `from`.
-    pub async fn status_after(
+    pub(crate) async fn status_after(
         &self,
         reference: &ProviderRef,
         from: &PaymentStatus,
@@ -183,7 +182,7 @@ impl Rig {
     }
 
     /// The first delivery of that kind for this provider.
-    pub async fn delivery(&self, kind: &str) -> Delivery {
+    pub(crate) async fn delivery(&self, kind: &str) -> Delivery {
         for _ in 0..200 {
             let found = self
                 .inbox
@@ -204,7 +203,7 @@ impl Rig {
         panic!("no {kind} within 10 s");
     }
 
-    pub async fn verified(&self, delivery: &Delivery) -> WebhookEvent {
+    pub(crate) async fn verified(&self, delivery: &Delivery) -> WebhookEvent {
         let now = OffsetDateTime::now_utc();
         self.adapter
             .verify_webhook(&delivery.headers, &delivery.body, now)
@@ -212,7 +211,7 @@ impl Rig {
             .unwrap()
     }
 
-    pub async fn ledger_line(&self, reference: &ProviderRef) -> serde_json::Value {
+    pub(crate) async fn ledger_line(&self, reference: &ProviderRef) -> serde_json::Value {
         let url = self.base.join("sandbox/ledger").unwrap();
         let ledger: serde_json::Value = self
             .browser
@@ -241,7 +240,23 @@ impl Drop for Rig {
     }
 }
 
-pub fn captured(amount: Money, refunded_minor: i64) -> PaymentStatus {
+/// Repeats a call while it may succeed later, as the core does.
+pub(crate) async fn repeated<T, F>(call: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, AdapterError>>,
+{
+    for _ in 0..100 {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            outcome => return outcome.unwrap(),
+        }
+    }
+    panic!("transient errors for 5 s");
+}
+
+pub(crate) fn captured(amount: Money, refunded_minor: i64) -> PaymentStatus {
     let refunded = Money {
         amount_minor: refunded_minor,
         currency: amount.currency,
@@ -249,11 +264,11 @@ pub fn captured(amount: Money, refunded_minor: i64) -> PaymentStatus {
     PaymentStatus::Captured { amount, refunded }
 }
 
-pub fn money(currency: &str, amount_minor: i64) -> Money {
+pub(crate) fn money(currency: &str, amount_minor: i64) -> Money {
     Money::new(amount_minor, currency.parse().unwrap()).unwrap()
 }
 
-pub fn payment(currency: &str, amount_minor: i64) -> StartPayment {
+pub(crate) fn payment(currency: &str, amount_minor: i64) -> StartPayment {
     let hold_id = Uuid::new_v4();
     StartPayment {
         hold_id,
@@ -268,6 +283,18 @@ pub fn payment(currency: &str, amount_minor: i64) -> StartPayment {
     }
 }
 
+/// Binds; the port of a sandbox just killed takes a moment to be free.
+fn bind(address: std::net::SocketAddr) -> std::net::TcpListener {
+    let started = std::time::Instant::now();
+    loop {
+        match std::net::TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) if started.elapsed() > Duration::from_secs(5) => panic!("{error}"),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
 /// The sandbox in a runtime of its own, so that it can be killed in the middle of things.
 fn start_sandbox(config: Config) -> (tokio::runtime::Runtime, Url) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -275,7 +302,7 @@ fn start_sandbox(config: Config) -> (tokio::runtime::Runtime, Url) {
         .enable_all()
         .build()
         .unwrap();
-    let listener = std::net::TcpListener::bind(config.listen).unwrap();
+    let listener = bind(config.listen);
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}/", listener.local_addr().unwrap())
         .parse()

@@ -1,0 +1,6 @@
+//! The adapters over real HTTP: against the sandbox, and against providers that misbehave.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod conformance;
+mod faults;
+mod support;
