@@ -4,7 +4,6 @@ import { byId, focusHeading, idFromPath, onPress, setText, show } from './dom';
 import { call, change, get } from './http';
 import { loginLinks } from './login';
 import { endsShopping, inWords, wantsLogin, Problem } from './problem';
-import { leave } from './room';
 import { Choose, type Wish } from './shop/choose';
 import { memory, placeOrder, release, rememberedHold, showHold } from './shop/checkout';
 import { common, pay, shop as words } from './text';
@@ -122,11 +121,6 @@ function wire(): void {
     }
     memory.forget(room);
     location.assign('/');
-  });
-  onPress(byId('back'), async () => {
-    // The place is spent: give it up, so that the room hands out a new one.
-    await leave(room).catch(() => undefined);
-    location.assign(`/e/${encodeURIComponent(room)}`);
   });
   onPress(byId('again'), load);
 }

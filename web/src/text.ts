@@ -80,6 +80,7 @@ export const duration = {
 
 export const shop = {
   title: 'Choose your tickets – Catraca',
+  heading: 'Tickets',
   timeLeft: 'Time left to shop',
   loginHeading: 'Log in to choose your tickets',
   loginLead: 'You are in. Tickets are issued to your account, so we need to know who you are.',

@@ -225,8 +225,7 @@ async function rejoin(): Promise<void> {
   announcedAhead = Number.POSITIVE_INFINITY;
   setText(byId('new-lead'), words.joining);
   enter('new');
-  // A lapsed place would be handed out again for as long as its cookie lives.
-  await leave(room).catch(() => undefined);
+  // The room gives a new place for one that has lapsed.
   void follow(false);
 }
 

@@ -59,7 +59,7 @@ async function page(name, values = {}) {
 }
 
 function roomPage(state, room) {
-  if (state.page === 'shop') return page('shop');
+  if (state.page === 'shop') return page('shop', { room });
   const { place } = state;
   return page('waiting', { state: state.page, room, number: place.number, ahead: place.ahead, refresh: 30,
     eta: '4 to 7 minutes', message: place.message, opens_at: state.page === 'lobby' ? state.opensAt : '' });
