@@ -96,22 +96,37 @@ impl LeaseBook {
         }
     }
 
+    /// [`LeaseBook::grant_above`] for a line that has not moved.
+    pub fn grant(&mut self, request: &LeaseRequest) -> Lease {
+        self.grant_above(request, 0)
+    }
+
     /// Grants the next range; the same request again gets the same range.
     ///
     /// An unused rest that is still the newest is taken back whole, so numbers stay dense;
-    /// otherwise it becomes void, and the frontier skips it.
-    pub fn grant(&mut self, request: &LeaseRequest) -> Lease {
-        let previous = self
-            .last
-            .iter()
-            .position(|(dispenser, _)| *dispenser == request.dispenser);
+    /// otherwise it becomes void, and the frontier skips it. Numbers up to `frontier` have been
+    /// called: nobody who comes now may get one of them, so they are not taken back.
+    ///
+    /// A sequence number older than the last one is a straggler, or a Dispenser that lost its
+    /// storage: it is granted nothing, and the empty lease tells it where to go on from.
+    pub fn grant_above(&mut self, request: &LeaseRequest, frontier: u64) -> Lease {
+        let previous = self.position(request.dispenser);
         if let Some(index) = previous {
             let granted = self.last[index].1;
             if granted.seq == request.seq {
                 return granted;
             }
+            if request.seq < granted.seq {
+                return Lease {
+                    range: Range {
+                        lo: self.next,
+                        hi: self.next,
+                    },
+                    ..granted
+                };
+            }
             if let Some(unused) = request.unused {
-                self.take_back(unused, granted.range);
+                self.take_back(index, unused, frontier);
             }
         }
         let size = request.size.clamp(1, LEASE_NUMBERS_MAX);
@@ -132,12 +147,29 @@ impl LeaseBook {
         lease
     }
 
+    /// Takes back what a Dispenser will not give of its lease `seq`, between two requests: when
+    /// arrivals stop, the line must not wait for people who never came. Said twice, nothing more
+    /// happens. True when the book changed.
+    pub fn give_back(&mut self, dispenser: u32, seq: u64, unused: Range, frontier: u64) -> bool {
+        match self.position(dispenser) {
+            Some(index) if self.last[index].1.seq == seq => self.take_back(index, unused, frontier),
+            _ => false,
+        }
+    }
+
+    /// The last number that somebody has or may have, 0 if none.
+    pub fn issued(&self) -> u64 {
+        self.next - 1
+    }
+
     /// The sequence number that this Dispenser last used, 0 if none.
     pub fn last_seq(&self, dispenser: u32) -> u64 {
-        self.last
-            .iter()
-            .find(|(d, _)| *d == dispenser)
-            .map_or(0, |(_, lease)| lease.seq)
+        self.position(dispenser)
+            .map_or(0, |index| self.last[index].1.seq)
+    }
+
+    fn position(&self, dispenser: u32) -> Option<usize> {
+        self.last.iter().position(|(d, _)| *d == dispenser)
     }
 
     /// How many numbers up to and including `number` are void.
@@ -151,18 +183,39 @@ impl LeaseBook {
         )
     }
 
-    fn take_back(&mut self, unused: Range, granted: Range) {
+    fn take_back(&mut self, index: usize, unused: Range, frontier: u64) -> bool {
+        let granted = self.last[index].1.range;
         // Only the tail of its own last grant can be unused; anything else is not believed.
         if unused.is_empty() || unused.lo < granted.lo || unused.hi != granted.hi {
-            return;
+            return false;
         }
-        if unused.hi == self.next {
-            self.next = unused.lo;
-            return;
+        self.last[index].1.range.hi = unused.lo;
+        // Voids behind the frontier no longer matter to anyone.
+        self.voids.retain(|void| void.hi > frontier + 1);
+        let uncalled = Range {
+            lo: unused.lo.max(frontier + 1),
+            hi: unused.hi,
+        };
+        if uncalled.is_empty() {
+            return true;
         }
-        let at = self.voids.partition_point(|range| range.lo < unused.lo);
-        self.voids.insert(at, unused);
+        if uncalled.hi == self.next {
+            self.next = uncalled.lo;
+            self.retract();
+            return true;
+        }
+        let at = self.voids.partition_point(|range| range.lo < uncalled.lo);
+        self.voids.insert(at, uncalled);
         self.join_touching();
+        true
+    }
+
+    /// A void at the very end was never anybody's either: it can be granted after all.
+    fn retract(&mut self) {
+        while let Some(void) = self.voids.last().filter(|void| void.hi == self.next) {
+            self.next = void.lo;
+            self.voids.pop();
+        }
     }
 
     /// Ranges that touch become one. Beyond the bound the oldest is forgotten: its numbers then

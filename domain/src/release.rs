@@ -10,6 +10,7 @@
 
 use crate::lease::{Range, voids_in};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Longest stretch between two looks that counts as time in which one could have claimed,
 /// in milliseconds: beyond it, this program was away, and so was the way in.
@@ -25,6 +26,9 @@ const SHOW_MEMORY: f64 = 200.0;
 const SHOW_MIN: f64 = 0.05;
 /// A clock further back than this is believed to have been set back, in milliseconds.
 const CLOCK_BACK_MS_MAX: u64 = 5_000;
+/// Most visitors remembered as having turned up to an empty bucket. Beyond it the rest keep
+/// their claim window and no more.
+const TURNED_UP_MAX: usize = 4_096;
 /// Most steps a claim window is divided into.
 const STEPS_PER_WINDOW: u64 = 64;
 const MICRO: u64 = 1_000_000;
@@ -61,6 +65,16 @@ pub struct Release {
     pub show_rate: f64,
     /// Last look, unix milliseconds.
     pub at_ms: u64,
+    /// What the last refill left over, in 60,000ths of a millionth of a claim.
+    #[serde(default)]
+    pub refill_rest: u64,
+    /// Whether a claim could have been let in at the last look.
+    #[serde(default)]
+    pub attended: bool,
+    /// Who turned up in time and was told to wait, and [`Release::attended_ms`] when last seen:
+    /// they keep the place. Not stored: a restart costs them no more than their claim window.
+    #[serde(skip)]
+    pub turned_up: BTreeMap<u64, u64>,
 }
 
 /// What the room is like at a moment.
@@ -113,7 +127,21 @@ impl Release {
             attended_ms: 0,
             show_rate: 1.0,
             at_ms: now_ms,
+            refill_rest: 0,
+            attended: false,
+            turned_up: BTreeMap::new(),
         }
+    }
+
+    /// The line as it goes on after a restart: the time away is nobody's fault, and whatever the
+    /// bucket held may have been spent after it was last stored.
+    #[must_use]
+    pub fn resumed(mut self, now_ms: u64) -> Self {
+        self.bucket_micro = 0;
+        self.refill_rest = 0;
+        self.attended = false;
+        self.at_ms = now_ms;
+        self
     }
 
     /// One quantum: what the bucket holds when full, in claims. A second's worth, at least one.
@@ -129,33 +157,44 @@ impl Release {
         lapsed || called
     }
 
+    /// Whether `number` is called and may still turn up.
+    pub fn is_called(&self, number: u64) -> bool {
+        number <= self.frontier && (number > self.lapsed || self.turned_up.contains_key(&number))
+    }
+
     /// Whether `number` may come in now. Call [`Release::advance`] first.
     pub fn claim(&mut self, number: u64, moment: &Moment<'_>) -> Claim {
         if number > self.frontier {
             return Claim::NotCalled;
         }
-        if number <= self.lapsed {
+        if !self.is_called(number) {
             return Claim::Lapsed;
         }
         if !moment.open || moment.active >= moment.max_active {
-            return Claim::Wait {
-                retry_after_ms: 1_000,
-            };
+            return self.keep_waiting(number, 1_000);
         }
         if moment.paced {
             let Some(rest) = self.bucket_micro.checked_sub(MICRO) else {
                 let missing = (MICRO - self.bucket_micro).div_ceil(MICRO / 1_000);
                 let wait_ms = missing * 60 / u64::from(moment.rate_per_minute.max(1));
-                return Claim::Wait {
-                    retry_after_ms: wait_ms.clamp(100, 2_000),
-                };
+                return self.keep_waiting(number, wait_ms.clamp(100, 2_000));
             };
             self.bucket_micro = rest;
         }
-        if let Some(step) = self.steps.iter_mut().find(|step| number <= step.upto) {
+        self.turned_up.remove(&number);
+        if number > self.lapsed
+            && let Some(step) = self.steps.iter_mut().find(|step| number <= step.upto)
+        {
             step.claimed += 1;
         }
         Claim::Admit
+    }
+
+    fn keep_waiting(&mut self, number: u64, retry_after_ms: u64) -> Claim {
+        if self.turned_up.len() < TURNED_UP_MAX || self.turned_up.contains_key(&number) {
+            self.turned_up.insert(number, self.attended_ms);
+        }
+        Claim::Wait { retry_after_ms }
     }
 
     fn pass_time(&mut self, moment: &Moment<'_>) {
@@ -165,12 +204,17 @@ impl Release {
         let elapsed_ms = moment.now_ms.saturating_sub(self.at_ms);
         self.at_ms = self.at_ms.max(moment.now_ms);
         // A claim a minute is 1_000_000 micro in 60_000 ms.
-        let refill = elapsed_ms.min(60_000) * u64::from(moment.rate_per_minute) * MICRO / 60_000;
+        let refill =
+            elapsed_ms.min(60_000) * u64::from(moment.rate_per_minute) * MICRO + self.refill_rest;
+        self.refill_rest = refill % 60_000;
         let full = Self::quantum(moment.rate_per_minute) * MICRO;
-        self.bucket_micro = (self.bucket_micro + refill).min(full);
-        if moment.open && moment.active < moment.max_active {
+        self.bucket_micro = (self.bucket_micro + refill / 60_000).min(full);
+        // Time counts when the way in was open at both its ends.
+        let attended = moment.open && moment.active < moment.max_active;
+        if attended && self.attended {
             self.attended_ms += elapsed_ms.min(ATTENDED_MS_MAX);
         }
+        self.attended = attended;
     }
 
     fn lapse(&mut self, claim_window_ms: u64) -> bool {
@@ -190,6 +234,9 @@ impl Release {
         }
         let lapsed = self.lapsed;
         self.steps.retain(|step| step.upto > lapsed);
+        let attended_ms = self.attended_ms;
+        self.turned_up
+            .retain(|_, seen_ms| attended_ms - *seen_ms < claim_window_ms);
         if called > 0 {
             let shown = self.show_rate * SHOW_MEMORY + as_f64(claimed);
             self.show_rate = (shown / (SHOW_MEMORY + as_f64(called))).clamp(SHOW_MIN, 1.0);

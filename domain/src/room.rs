@@ -258,7 +258,8 @@ pub const POLL_MS: std::ops::RangeInclusive<u64> = 1_000..=20_000;
 impl Status {
     /// What the holder of `number` is told. `now` moves the opening countdown between refreshes.
     ///
-    /// A called place is [`PlaceState::Called`] here: only the Room knows who has been admitted.
+    /// A called place is [`PlaceState::Called`] or [`PlaceState::Lapsed`] here, even when it has
+    /// been admitted: only the Room knows who has.
     pub fn view(&self, number: u64, now: OffsetDateTime) -> PlaceView {
         let voids_ahead = voids_in(
             &self.voids,
@@ -270,12 +271,12 @@ impl Status {
         let ahead = number
             .saturating_sub(self.frontier + 1)
             .saturating_sub(voids_ahead);
-        let state = if self.phase == Phase::Lobby {
-            PlaceState::Lobby
-        } else if number <= self.lapsed {
+        let state = if number <= self.lapsed {
             PlaceState::Lapsed
         } else if number <= self.frontier {
             PlaceState::Called
+        } else if self.phase == Phase::Lobby {
+            PlaceState::Lobby
         } else {
             PlaceState::Waiting
         };

@@ -1,1 +1,43 @@
-//! The Worker.
+//! The Worker, and the two Durable Objects behind it.
+//!
+//! In the order in which a visitor meets them: [`router`] (which of all this is meant), `queue`
+//! (join, wait, claim, leave), [`dispenser`] (gives numbers), [`room`] (calls and admits),
+//! `pages` (the same without JavaScript), `gateway` (the core, once admitted). [`contract`] is
+//! what Worker, Dispenser and Room say to each other.
+
+mod answer;
+mod client;
+mod contract;
+#[expect(
+    missing_docs,
+    reason = "the macro makes a constructor and a method without any"
+)]
+mod dispenser;
+mod gateway;
+mod internal;
+mod pages;
+mod queue;
+#[expect(
+    missing_docs,
+    reason = "the macro makes a constructor and methods without any"
+)]
+mod room;
+mod router;
+mod runtime;
+mod settings;
+mod status_cache;
+mod visit;
+
+use worker::{Context, Env, Request, Response, Result, event};
+
+pub use dispenser::Dispenser;
+pub use room::Room;
+
+/// Every request from outside.
+///
+/// # Errors
+/// None in practice: whatever goes wrong is answered as a problem document.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    router::route(request, env, context).await
+}

@@ -1,0 +1,150 @@
+//! Responses: problems, JSON, pages, cookies.
+
+use catraca_domain::ids::RoomName;
+use catraca_domain::problem::{self, Kind, Problem};
+use serde::Serialize;
+use worker::{Headers, Response, Result};
+
+/// Life of the place cookie, in seconds: outlives any on-sale.
+const PLACE_COOKIE_SECONDS: u64 = 7 * 24 * 3600;
+/// Retry-After of everything that is unavailable, in seconds.
+const RETRY_SECONDS: u64 = 2;
+/// What a browser may do with our pages.
+const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'; \
+     script-src 'self'; connect-src 'self'; font-src 'self'; frame-ancestors 'none'; \
+     base-uri 'none'; form-action 'self'; object-src 'none'";
+
+/// The one cookie that carries an admission.
+pub(crate) const ADMISSION_COOKIE: &str = "__Host-admission";
+
+/// The cookie that carries a place in `room`.
+pub(crate) fn place_cookie_name(room: &RoomName) -> String {
+    format!("__Host-place-{room}")
+}
+
+/// `Set-Cookie` with the place.
+pub(crate) fn place_cookie(room: &RoomName, token: &str) -> String {
+    cookie(&place_cookie_name(room), token, PLACE_COOKIE_SECONDS)
+}
+
+/// `Set-Cookie` that takes the place back.
+pub(crate) fn no_place_cookie(room: &RoomName) -> String {
+    cookie(&place_cookie_name(room), "", 0)
+}
+
+/// `Set-Cookie` with the admission, for as long as it lives.
+pub(crate) fn admission_cookie(token: &str, seconds: u64) -> String {
+    cookie(ADMISSION_COOKIE, token, seconds)
+}
+
+fn cookie(name: &str, value: &str, max_age_seconds: u64) -> String {
+    format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; Secure; HttpOnly; SameSite=Lax")
+}
+
+/// A problem of a kind, in words.
+pub(crate) fn problem(kind: Kind, detail: &str) -> Result<Response> {
+    problem_document(&Problem::new(kind, detail))
+}
+
+/// A problem document. 503 says when to try again.
+pub(crate) fn problem_document(document: &Problem) -> Result<Response> {
+    let headers = bare_headers("no-store")?;
+    headers.set("content-type", problem::CONTENT_TYPE)?;
+    if document.status == 503 {
+        headers.set("retry-after", &RETRY_SECONDS.to_string())?;
+    }
+    Ok(Response::builder()
+        .with_status(document.status)
+        .with_headers(headers)
+        .fixed(document.to_json().into_bytes()))
+}
+
+/// 404.
+pub(crate) fn not_found() -> Result<Response> {
+    problem(Kind::NOT_FOUND, "There is nothing here.")
+}
+
+/// 404 for a room.
+pub(crate) fn no_such_room() -> Result<Response> {
+    problem(Kind::NOT_FOUND, "There is no such room.")
+}
+
+/// 405, with what would be right.
+pub(crate) fn method_not_allowed(allow: &str) -> Result<Response> {
+    let response = problem(
+        Kind::METHOD_NOT_ALLOWED,
+        &format!("This address takes {allow}."),
+    )?;
+    response.headers().set("allow", allow)?;
+    Ok(response)
+}
+
+/// 503.
+pub(crate) fn unavailable() -> Result<Response> {
+    problem(
+        Kind::UNAVAILABLE,
+        "The waiting room can't be reached just now. Your place is kept.",
+    )
+}
+
+/// JSON that nobody may keep.
+pub(crate) fn json(status: u16, value: &impl Serialize) -> Result<Response> {
+    json_text(status, serde_json::to_vec(value)?, "no-store")
+}
+
+/// JSON that is text already.
+pub(crate) fn json_text(status: u16, text: Vec<u8>, cache_control: &str) -> Result<Response> {
+    let headers = bare_headers(cache_control)?;
+    headers.set("content-type", "application/json")?;
+    Ok(Response::builder()
+        .with_status(status)
+        .with_headers(headers)
+        .fixed(text))
+}
+
+/// 204.
+pub(crate) fn no_content() -> Result<Response> {
+    Ok(Response::builder()
+        .with_status(204)
+        .with_headers(bare_headers("no-store")?)
+        .empty())
+}
+
+/// 303 to another page of ours.
+pub(crate) fn see_other(path: &str) -> Result<Response> {
+    let headers = bare_headers("no-store")?;
+    headers.set("location", path)?;
+    Ok(Response::builder()
+        .with_status(303)
+        .with_headers(headers)
+        .empty())
+}
+
+/// A page.
+pub(crate) fn page(status: u16, html: String) -> Result<Response> {
+    let headers = bare_headers("no-store")?;
+    headers.set("content-type", "text/html; charset=utf-8")?;
+    headers.set("content-security-policy", PAGE_POLICY)?;
+    headers.set("referrer-policy", "same-origin")?;
+    headers.set("x-frame-options", "DENY")?;
+    headers.set("cross-origin-opener-policy", "same-origin")?;
+    headers.set(
+        "permissions-policy",
+        "camera=(), geolocation=(), microphone=(), payment=()",
+    )?;
+    if status == 503 {
+        headers.set("retry-after", &RETRY_SECONDS.to_string())?;
+    }
+    Ok(Response::builder()
+        .with_status(status)
+        .with_headers(headers)
+        .fixed(html.into_bytes()))
+}
+
+/// The headers that every answer of ours has.
+pub(crate) fn bare_headers(cache_control: &str) -> Result<Headers> {
+    let headers = Headers::new();
+    headers.set("cache-control", cache_control)?;
+    headers.set("x-content-type-options", "nosniff")?;
+    Ok(headers)
+}

@@ -1,0 +1,78 @@
+//! Calling a Durable Object, and answering as one.
+
+use crate::contract::{Call, DISPENSER_BINDING, DispenserId, ROOM_BINDING};
+use crate::runtime::within;
+use catraca_domain::ids::RoomName;
+use worker::{Env, Method, Request, RequestInit, Response, Stub, console_error};
+
+/// Longest wait for a Durable Object, in milliseconds.
+const CALL_MS_MAX: u64 = 5_000;
+/// The host part is never looked at.
+const ORIGIN: &str = "https://object";
+
+/// The object could not be asked, broke down or took too long. Nothing is known of what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreachable;
+
+/// Asks the room.
+pub(crate) async fn ask_room<C: Call>(
+    env: &Env,
+    room: &RoomName,
+    call: &C,
+) -> Result<C::Reply, Unreachable> {
+    let stub = env
+        .durable_object(ROOM_BINDING)
+        .and_then(|namespace| namespace.get_by_name(room.as_str()));
+    ask(stub, call).await
+}
+
+/// Asks one of the room's Dispensers.
+pub(crate) async fn ask_dispenser<C: Call>(
+    env: &Env,
+    id: &DispenserId,
+    call: &C,
+) -> Result<C::Reply, Unreachable> {
+    let stub = env
+        .durable_object(DISPENSER_BINDING)
+        .and_then(|namespace| namespace.get_by_name(&id.object_name()));
+    ask(stub, call).await
+}
+
+async fn ask<C: Call>(stub: worker::Result<Stub>, call: &C) -> Result<C::Reply, Unreachable> {
+    let asked = async {
+        let stub = stub?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post)
+            .with_body(Some(serde_json::to_string(call)?.into()));
+        let request = Request::new_with_init(&format!("{ORIGIN}{}", C::ROUTE), &init)?;
+        let mut response = stub.fetch_with_request(request).await?;
+        if response.status_code() != 200 {
+            return Err(format!("status {}", response.status_code()).into());
+        }
+        Ok::<_, worker::Error>(serde_json::from_slice(&response.bytes().await?)?)
+    };
+    match within(CALL_MS_MAX, asked).await {
+        Some(Ok(reply)) => Ok(reply),
+        Some(Err(error)) => {
+            console_error!("durable object call {} failed: {error}", C::ROUTE);
+            Err(Unreachable)
+        }
+        None => {
+            console_error!(
+                "durable object call {} took over {CALL_MS_MAX} ms",
+                C::ROUTE
+            );
+            Err(Unreachable)
+        }
+    }
+}
+
+/// Reads a call that has come in.
+pub(crate) fn read_call<C: Call>(body: &[u8]) -> worker::Result<C> {
+    Ok(serde_json::from_slice(body)?)
+}
+
+/// Answers it.
+pub(crate) fn reply<C: Call>(reply: &C::Reply) -> worker::Result<Response> {
+    Response::from_json(reply)
+}

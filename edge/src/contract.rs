@@ -1,0 +1,264 @@
+//! What Worker, Dispenser and Room say to each other: names, routes and messages, typed once.
+//!
+//! Every call is a `POST` of JSON to a Durable Object, answered by 200 and JSON. Any other answer
+//! means that the object could not be reached or broke down, never a decision.
+
+use catraca_domain::ids::{Jti, Lane, RoomName, VisitorId};
+use catraca_domain::lease::{Lease, LeaseRequest, Range};
+use catraca_domain::room::{Departures, RoomConfig, RoomLive, Status};
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Binding of the Room namespace.
+pub(crate) const ROOM_BINDING: &str = "ROOM";
+/// Binding of the Dispenser namespace.
+pub(crate) const DISPENSER_BINDING: &str = "DISPENSER";
+/// Dispensers a room has. One until a room's expected arrivals decide.
+pub(crate) const DISPENSERS_PER_ROOM: u32 = 1;
+
+/// One of a room's Dispensers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DispenserId {
+    /// The room.
+    pub(crate) room: RoomName,
+    /// From 0.
+    pub(crate) index: u32,
+}
+
+impl DispenserId {
+    /// The Durable Object's name. A room's name has no slash, so no two are alike.
+    pub(crate) fn object_name(&self) -> String {
+        format!("{}/{}", self.room, self.index)
+    }
+}
+
+/// A message with its route and its reply.
+pub(crate) trait Call: Serialize + DeserializeOwned {
+    /// What comes back.
+    type Reply: Serialize + DeserializeOwned;
+    /// Path within the Durable Object.
+    const ROUTE: &'static str;
+}
+
+macro_rules! calls {
+    ($($message:ty => $route:literal => $reply:ty;)*) => {
+        $(impl Call for $message {
+            type Reply = $reply;
+            const ROUTE: &'static str = $route;
+        })*
+    };
+}
+
+calls! {
+    Configure => "/config" => u64;
+    Depart => "/departures" => Option<u64>;
+    AskLive => "/live" => Option<RoomLive>;
+    AskLease => "/lease" => LeaseReply;
+    AskStatus => "/status" => Option<Status>;
+    Claim => "/claim" => ClaimReply;
+    AskStanding => "/standing" => Standing;
+    Leave => "/leave" => LeaveReply;
+    Join => "/join" => JoinReply;
+    SharedStatus => "/shared-status" => StatusReply;
+    Refresh => "/refresh" => bool;
+}
+
+// Core → Worker → Room.
+
+/// A new configuration; answered with the version in force.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Configure(pub(crate) RoomConfig);
+
+/// Sessions that ended; answered with how many slots that freed, `None` from an unknown room.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Depart(pub(crate) Departures);
+
+/// The operator's numbers; `None` from an unknown room.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskLive {}
+
+// Dispenser → Room.
+
+/// The next numbers, please.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskLease(pub(crate) LeaseRequest);
+
+/// The answer to [`AskLease`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum LeaseReply {
+    /// Numbers, already written down by the Room.
+    Granted {
+        /// Them.
+        lease: Lease,
+        /// The room at that moment.
+        status: Status,
+    },
+    /// Nobody joins in this phase.
+    Refused {
+        /// Which says why.
+        status: Status,
+    },
+    /// No such room.
+    Unknown,
+}
+
+/// The status document; `None` from an unknown room.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskStatus {
+    /// Numbers that will not be given after all.
+    pub(crate) give_back: Option<GiveBack>,
+}
+
+/// The rest of a lease that nobody came for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GiveBack {
+    /// Whose lease.
+    pub(crate) dispenser: u32,
+    /// Which one.
+    pub(crate) seq: u64,
+    /// Its tail.
+    pub(crate) unused: Range,
+}
+
+// Worker → Room, for one visitor. The Worker has checked the place token.
+
+/// A place, as its token says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PlaceRef {
+    pub(crate) epoch: u32,
+    pub(crate) number: u64,
+    pub(crate) visitor: VisitorId,
+    pub(crate) lane: Lane,
+}
+
+/// Let me in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    pub(crate) place: PlaceRef,
+    /// What a new admission's id is made of, besides the number.
+    pub(crate) random: [u8; 10],
+}
+
+/// The answer to [`Claim`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ClaimReply {
+    /// In, now or already.
+    Admitted(Admitted),
+    /// Called, but there is no room this moment.
+    Wait { retry_after_ms: u64 },
+    /// Not called yet.
+    NotCalled,
+    /// Called, and not here in time.
+    Lapsed,
+    /// Was in; the session is over.
+    Ended,
+    /// The room is closed to whoever is not in yet.
+    Closed,
+    /// Nothing is left to buy.
+    SoldOut,
+    /// Of another epoch, or not this visitor's.
+    InvalidPlace,
+    /// No such room.
+    Unknown,
+}
+
+/// An admission as the Room wrote it down; the token is made from it alone, so the same
+/// admission is the same token. Times are unix seconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Admitted {
+    pub(crate) jti: Jti,
+    pub(crate) iat: u64,
+    pub(crate) exp: u64,
+}
+
+/// What is this place worth, exactly?
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskStanding {
+    pub(crate) place: PlaceRef,
+}
+
+/// The answer to [`AskStanding`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Standing {
+    /// The room has not opened.
+    Lobby,
+    /// Not called yet.
+    Waiting,
+    /// May claim.
+    Called,
+    /// In.
+    Admitted,
+    /// Did not come in time.
+    Lapsed,
+    /// Was in or gave the place up.
+    Ended,
+    /// Of another epoch, or not this visitor's.
+    InvalidPlace,
+    /// No such room.
+    Unknown,
+}
+
+/// I give up the place and whatever came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Leave {
+    pub(crate) place: PlaceRef,
+}
+
+/// The answer to [`Leave`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LeaveReply {
+    /// Gone, now or before.
+    Left,
+    /// Of another epoch, or not this visitor's.
+    InvalidPlace,
+    /// No such room.
+    Unknown,
+}
+
+// Worker → Dispenser.
+
+/// A number, please.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Join(pub(crate) DispenserId);
+
+/// The answer to [`Join`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum JoinReply {
+    /// A number that nobody else has or will have.
+    Given {
+        epoch: u32,
+        number: u64,
+        /// Whether the line has not begun to move.
+        lobby: bool,
+        /// Whether the number has been called already.
+        called: bool,
+    },
+    /// The room is closed.
+    Closed,
+    /// Nothing is left to buy.
+    SoldOut,
+    /// No such room.
+    Unknown,
+    /// The Room could not be reached, or too many are asking.
+    Unavailable,
+}
+
+/// The status document, as fresh as the Dispenser has it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SharedStatus(pub(crate) DispenserId);
+
+/// The answer to [`SharedStatus`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum StatusReply {
+    /// It.
+    Known(Box<Status>),
+    /// No such room.
+    Unknown,
+    /// The Room could not be reached.
+    Unavailable,
+}
+
+/// The Room has changed: forget what you know of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Refresh(pub(crate) DispenserId);

@@ -1,0 +1,324 @@
+//! The Dispenser's state in memory and its decisions. Nothing in here waits or writes.
+
+use super::arrivals::Arrivals;
+use crate::contract::{GiveBack, JoinReply, StatusReply};
+use catraca_domain::lease::{LEASE_MS, LEASE_NUMBERS_MAX, Lease, LeaseRequest, Range, lease_size};
+use catraca_domain::room::{Phase, Status};
+use futures::channel::oneshot::Sender;
+use std::collections::VecDeque;
+
+/// How long a status document is passed on before the Room is asked again, in milliseconds.
+const STATUS_MS: u64 = 400;
+/// How long the Room is left alone after it could not be reached, or did not exist.
+const REST_MS: u64 = 500;
+/// Most people in line for a number; beyond it they are told to come back.
+const IN_LINE_MAX: usize = 8_192;
+
+/// What serving the line takes next.
+pub(super) enum Step {
+    /// A lease.
+    Lease(LeaseRequest),
+    /// Nothing.
+    Done,
+}
+
+struct Lent {
+    lease: Lease,
+    /// The next number to give.
+    next: u64,
+    at_ms: u64,
+}
+
+/// What the Room was, when it was last heard of.
+enum Room {
+    Is(Box<Status>),
+    Missing,
+    Away,
+}
+
+/// A Dispenser at work.
+pub(super) struct Desk {
+    index: u32,
+    /// The last answered request.
+    last_seq: u64,
+    lent: Option<Lent>,
+    /// A rest that the Room has been told of, perhaps: not to be given any more.
+    declared: Option<Range>,
+    arrivals: Arrivals,
+    in_line: VecDeque<Sender<JoinReply>>,
+    serving: bool,
+    curious: Vec<Sender<StatusReply>>,
+    refreshing: bool,
+    room: Option<(Room, u64)>,
+}
+
+impl Desk {
+    /// After a start: whatever was lent before is lost.
+    pub(super) fn new(index: u32, last_seq: u64) -> Self {
+        Self {
+            index,
+            last_seq,
+            lent: None,
+            declared: None,
+            arrivals: Arrivals::default(),
+            in_line: VecDeque::new(),
+            serving: false,
+            curious: Vec::new(),
+            refreshing: false,
+            room: None,
+        }
+    }
+
+    /// The room has changed.
+    pub(super) fn forget(&mut self) {
+        self.room = None;
+        // A number of the lease must not be given in a room that has just closed.
+        if let Some(lent) = &mut self.lent {
+            lent.at_ms = 0;
+        }
+    }
+
+    /// Somebody joins. True when the line has to be served by a task of its own.
+    pub(super) fn arrive(&mut self, sender: Sender<JoinReply>, now_ms: u64) -> bool {
+        self.arrivals.note(now_ms);
+        if self.in_line.is_empty() {
+            if let Some(number) = self.take(now_ms) {
+                self.give(sender, number);
+                return false;
+            }
+            match self.lately(now_ms, REST_MS) {
+                Some(Room::Away) => return answer(sender, JoinReply::Unavailable),
+                Some(Room::Missing) => return answer(sender, JoinReply::Unknown),
+                Some(Room::Is(_)) | None => {}
+            }
+        }
+        if self.in_line.len() >= IN_LINE_MAX {
+            return answer(sender, JoinReply::Unavailable);
+        }
+        self.in_line.push_back(sender);
+        !std::mem::replace(&mut self.serving, true)
+    }
+
+    /// Gives numbers out while there are some; says what it takes to go on.
+    pub(super) fn serve(&mut self, now_ms: u64) -> Step {
+        loop {
+            self.in_line.retain(|sender| !sender.is_canceled());
+            if self.in_line.is_empty() {
+                self.serving = false;
+                return Step::Done;
+            }
+            let Some(number) = self.take(now_ms) else {
+                return Step::Lease(self.request(now_ms));
+            };
+            if let Some(sender) = self.in_line.pop_front() {
+                self.give(sender, number);
+            }
+        }
+    }
+
+    /// A lease has come in, and is in storage.
+    pub(super) fn install(
+        &mut self,
+        request: &LeaseRequest,
+        lease: Lease,
+        status: Status,
+        now_ms: u64,
+    ) {
+        self.room = Some((Room::Is(Box::new(status)), now_ms));
+        self.last_seq = lease.seq;
+        self.declared = None;
+        // Another sequence number than asked for: the Room remembers more than this Dispenser
+        // does. The lease is empty; the next request goes on from there.
+        if lease.seq == request.seq {
+            self.lent = Some(Lent {
+                lease,
+                next: lease.range.lo,
+                at_ms: now_ms,
+            });
+        }
+    }
+
+    /// Nobody joins in this phase.
+    pub(super) fn refuse(&mut self, status: Status, now_ms: u64) {
+        let reply = match status.phase {
+            Phase::SoldOut => JoinReply::SoldOut,
+            Phase::Closed | Phase::Lobby | Phase::Open | Phase::Paused => JoinReply::Closed,
+        };
+        self.room = Some((Room::Is(Box::new(status)), now_ms));
+        self.dismiss(&reply);
+    }
+
+    /// There is no such room.
+    pub(super) fn unknown(&mut self, now_ms: u64) {
+        self.room = Some((Room::Missing, now_ms));
+        self.dismiss(&JoinReply::Unknown);
+    }
+
+    /// The Room could not be reached, or the lease not stored: nobody tries again for a while.
+    pub(super) fn fail(&mut self, now_ms: u64) {
+        self.room = Some((Room::Away, now_ms));
+        self.dismiss(&JoinReply::Unavailable);
+    }
+
+    /// Somebody asks how the room is. True when it has to be found out by a task of its own.
+    pub(super) fn ask_status(&mut self, sender: Sender<StatusReply>, now_ms: u64) -> bool {
+        let known = match self.lately(now_ms, STATUS_MS) {
+            Some(Room::Is(status)) => Some(StatusReply::Known(Box::new(self.corrected(status)))),
+            Some(Room::Missing) => Some(StatusReply::Unknown),
+            Some(Room::Away) => Some(StatusReply::Unavailable),
+            None => None,
+        };
+        if let Some(known) = known {
+            return answer(sender, known);
+        }
+        self.curious.push(sender);
+        !std::mem::replace(&mut self.refreshing, true)
+    }
+
+    /// What nobody has come for in time, to be given back with the next question.
+    pub(super) fn rest_to_give_back(&mut self, now_ms: u64) -> Option<GiveBack> {
+        let old = self
+            .lent
+            .as_ref()
+            .is_some_and(|lent| now_ms.abs_diff(lent.at_ms) > LEASE_MS);
+        if old {
+            self.declare_rest();
+        }
+        // While a lease is being asked for, that request says it.
+        self.declared
+            .filter(|_| !self.serving)
+            .map(|unused| GiveBack {
+                dispenser: self.index,
+                seq: self.last_seq,
+                unused,
+            })
+    }
+
+    /// The Room has answered; `None` when there is none.
+    pub(super) fn refreshed(
+        &mut self,
+        status: Option<Status>,
+        gave_back: Option<GiveBack>,
+        now_ms: u64,
+    ) {
+        if gave_back.map(|rest| rest.unused) == self.declared {
+            self.declared = None;
+        }
+        self.tell(
+            match status {
+                Some(status) => Room::Is(Box::new(status)),
+                None => Room::Missing,
+            },
+            now_ms,
+        );
+    }
+
+    /// The Room could not be reached.
+    pub(super) fn refresh_failed(&mut self, now_ms: u64) {
+        self.tell(Room::Away, now_ms);
+    }
+
+    fn tell(&mut self, room: Room, now_ms: u64) {
+        self.refreshing = false;
+        let reply = match &room {
+            Room::Is(status) => StatusReply::Known(Box::new(self.corrected(status))),
+            Room::Missing => StatusReply::Unknown,
+            Room::Away => StatusReply::Unavailable,
+        };
+        self.room = Some((room, now_ms));
+        for sender in self.curious.drain(..) {
+            answer(sender, reply.clone());
+        }
+    }
+
+    /// Numbers lent and not given are nobody waiting.
+    fn corrected(&self, status: &Status) -> Status {
+        let mut status = status.clone();
+        let called = Range {
+            lo: 0,
+            hi: status.frontier + 1,
+        };
+        let rest = self.rest().or(self.declared);
+        let ungiven = rest.map_or(0, |rest| rest.len() - rest.overlap(called));
+        status.waiting = status.waiting.saturating_sub(ungiven);
+        status
+    }
+
+    fn lately(&self, now_ms: u64, within_ms: u64) -> Option<&Room> {
+        self.room
+            .as_ref()
+            .filter(|(_, at_ms)| now_ms.abs_diff(*at_ms) < within_ms)
+            .map(|(room, _)| room)
+    }
+
+    fn take(&mut self, now_ms: u64) -> Option<u64> {
+        let lent = self.lent.as_mut()?;
+        let young = now_ms.abs_diff(lent.at_ms) <= LEASE_MS;
+        if !young || lent.next >= lent.lease.range.hi {
+            return None;
+        }
+        lent.next += 1;
+        Some(lent.next - 1)
+    }
+
+    fn give(&self, sender: Sender<JoinReply>, number: u64) {
+        let (lobby, called) = match &self.room {
+            Some((Room::Is(status), _)) => {
+                let called = number <= status.frontier;
+                (status.phase == Phase::Lobby && !called, called)
+            }
+            _ => (false, false),
+        };
+        let epoch = self.lent.as_ref().map_or(0, |lent| lent.lease.epoch);
+        answer(
+            sender,
+            JoinReply::Given {
+                epoch,
+                number,
+                lobby,
+                called,
+            },
+        );
+    }
+
+    fn rest(&self) -> Option<Range> {
+        let lent = self.lent.as_ref()?;
+        let rest = Range {
+            lo: lent.next,
+            hi: lent.lease.range.hi,
+        };
+        (!rest.is_empty()).then_some(rest)
+    }
+
+    /// From here on the rest is not given, whether or not the Room hears of it.
+    fn declare_rest(&mut self) {
+        if let Some(rest) = self.rest() {
+            self.declared = Some(rest);
+        }
+        self.lent = None;
+    }
+
+    fn request(&mut self, now_ms: u64) -> LeaseRequest {
+        self.declare_rest();
+        let by_rate = lease_size(self.arrivals.last_second(now_ms));
+        let in_line = u64::try_from(self.in_line.len()).unwrap_or(LEASE_NUMBERS_MAX);
+        LeaseRequest {
+            dispenser: self.index,
+            seq: self.last_seq + 1,
+            size: by_rate.max(in_line),
+            unused: self.declared,
+        }
+    }
+
+    fn dismiss(&mut self, reply: &JoinReply) {
+        for sender in self.in_line.drain(..) {
+            answer(sender, reply.clone());
+        }
+    }
+}
+
+/// Answers; whoever has gone meanwhile has gone. False: nothing is left to be done.
+fn answer<T>(sender: Sender<T>, reply: T) -> bool {
+    let _gone = sender.send(reply);
+    false
+}

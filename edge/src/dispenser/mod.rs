@@ -1,0 +1,163 @@
+//! The Dispenser: gives the numbers of a room from memory, out of leases from the Room.
+//!
+//! A lease is in storage before the first of its numbers is given, and the runtime sends no reply
+//! before what was written is on disk. After a restart the stored lease is not touched again:
+//! nobody knows how far it had come. One request to the Room at a time; whoever joins meanwhile
+//! stands in line in memory and is served in order of arrival.
+
+mod arrivals;
+mod desk;
+mod store;
+
+use crate::client::{Unreachable, ask_room, read_call, reply};
+use crate::contract::{
+    AskLease, AskStatus, Call, DispenserId, Join, JoinReply, LeaseReply, Refresh, SharedStatus,
+    StatusReply,
+};
+use crate::runtime::now_ms;
+use catraca_domain::ids::RoomName;
+use desk::{Desk, Step};
+use futures::channel::oneshot;
+use std::cell::RefCell;
+use std::rc::Rc;
+use store::Store;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{DurableObject, Env, Request, Response, Result, State, console_error, durable_object};
+
+/// The Durable Object.
+#[durable_object(fetch)]
+pub struct Dispenser {
+    state: State,
+    shared: Rc<Shared>,
+}
+
+/// What outlives a single request.
+struct Shared {
+    env: Env,
+    store: Store,
+    desk: RefCell<Option<Desk>>,
+}
+
+impl DurableObject for Dispenser {
+    fn new(state: State, env: Env) -> Self {
+        let store = Store::new(state.storage().sql());
+        Self {
+            state,
+            shared: Rc::new(Shared {
+                env,
+                store,
+                desk: RefCell::new(None),
+            }),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let body = request.bytes().await?;
+        match request.path().as_str() {
+            Join::ROUTE => {
+                let Join(id) = read_call(&body)?;
+                reply::<Join>(&self.join(&id).await?)
+            }
+            SharedStatus::ROUTE => {
+                let SharedStatus(id) = read_call(&body)?;
+                reply::<SharedStatus>(&self.status(&id).await?)
+            }
+            Refresh::ROUTE => {
+                let Refresh(id) = read_call(&body)?;
+                self.shared.with_desk(&id, Desk::forget)?;
+                reply::<Refresh>(&true)
+            }
+            _ => Response::error("no such call", 404),
+        }
+    }
+}
+
+impl Dispenser {
+    async fn join(&self, id: &DispenserId) -> Result<JoinReply> {
+        let (sender, receiver) = oneshot::channel();
+        let now_ms = now_ms();
+        let start = self
+            .shared
+            .with_desk(id, |desk| desk.arrive(sender, now_ms))?;
+        if start {
+            let (shared, room) = (Rc::clone(&self.shared), id.room.clone());
+            self.state
+                .wait_until(async move { shared.serve(&room).await });
+        }
+        // A sender is dropped only when the desk is.
+        Ok(receiver.await.unwrap_or(JoinReply::Unavailable))
+    }
+
+    async fn status(&self, id: &DispenserId) -> Result<StatusReply> {
+        let (sender, receiver) = oneshot::channel();
+        let now_ms = now_ms();
+        let start = self
+            .shared
+            .with_desk(id, |desk| desk.ask_status(sender, now_ms))?;
+        if start {
+            let (shared, room) = (Rc::clone(&self.shared), id.room.clone());
+            self.state
+                .wait_until(async move { shared.refresh(&room).await });
+        }
+        Ok(receiver.await.unwrap_or(StatusReply::Unavailable))
+    }
+}
+
+impl Shared {
+    /// Does something at the desk, which is set up from storage if need be.
+    fn with_desk<T>(&self, id: &DispenserId, act: impl FnOnce(&mut Desk) -> T) -> Result<T> {
+        let mut slot = self.desk.borrow_mut();
+        if slot.is_none() {
+            *slot = Some(Desk::new(id.index, self.store.last_seq()?));
+        }
+        let desk = slot.as_mut().ok_or("no desk")?;
+        Ok(act(desk))
+    }
+
+    fn at_desk<T>(&self, act: impl FnOnce(&mut Desk) -> T) -> Option<T> {
+        self.desk.borrow_mut().as_mut().map(act)
+    }
+
+    /// Leases until nobody is in line.
+    async fn serve(&self, room: &RoomName) {
+        while let Some(Step::Lease(request)) = self.at_desk(|desk| desk.serve(now_ms())) {
+            let answer = ask_room(&self.env, room, &AskLease(request.clone())).await;
+            let now_ms = now_ms();
+            match answer {
+                Ok(LeaseReply::Granted { lease, status }) => {
+                    // Before the first number of it is given.
+                    let stored = self.store.keep(&lease);
+                    if let Err(error) = stored {
+                        console_error!("lease {} not stored: {error}", lease.seq);
+                        self.at_desk(|desk| desk.fail(now_ms));
+                        continue;
+                    }
+                    self.at_desk(|desk| desk.install(&request, lease, status, now_ms));
+                }
+                Ok(LeaseReply::Refused { status }) => {
+                    self.at_desk(|desk| desk.refuse(status, now_ms));
+                }
+                Ok(LeaseReply::Unknown) => {
+                    self.at_desk(|desk| desk.unknown(now_ms));
+                }
+                Err(Unreachable) => {
+                    self.at_desk(|desk| desk.fail(now_ms));
+                }
+            }
+        }
+    }
+
+    /// Asks the Room how it is, for everyone who wants to know.
+    async fn refresh(&self, room: &RoomName) {
+        let Some(give_back) = self.at_desk(|desk| desk.rest_to_give_back(now_ms())) else {
+            return;
+        };
+        let answer = ask_room(&self.env, room, &AskStatus { give_back }).await;
+        let now_ms = now_ms();
+        self.at_desk(|desk| match answer {
+            Ok(Some(status)) => desk.refreshed(Some(status), give_back, now_ms),
+            Ok(None) => desk.refreshed(None, give_back, now_ms),
+            Err(Unreachable) => desk.refresh_failed(now_ms),
+        });
+    }
+}

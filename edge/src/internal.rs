@@ -1,0 +1,105 @@
+//! What the core tells the rooms: signed, idempotent calls.
+
+use crate::answer;
+use crate::client::{Unreachable, ask_dispenser, ask_room};
+use crate::contract::{AskLive, Configure, DISPENSERS_PER_ROOM, Depart, DispenserId, Refresh};
+use crate::status_cache;
+use crate::visit::Visit;
+use catraca_domain::ids::RoomName;
+use catraca_domain::problem::{Kind, Problem};
+use catraca_domain::room::{DEPARTURES_MAX, Departures, RoomConfig};
+use catraca_domain::signature;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use worker::{Response, Result};
+
+/// Largest body of an internal call, in bytes.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// `/internal/v1/rooms/{room}/{action}`.
+pub(crate) async fn answer(mut visit: Visit, room: &RoomName, action: &str) -> Result<Response> {
+    let allowed = match action {
+        "config" | "departures" if visit.is_post() => true,
+        "live" if visit.is_get() => true,
+        "config" | "departures" => return answer::method_not_allowed("POST"),
+        "live" => return answer::method_not_allowed("GET"),
+        _ => false,
+    };
+    if !allowed {
+        return answer::not_found();
+    }
+    let body = match visit.body(BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(problem) => return answer::problem_document(&problem),
+    };
+    let header = visit.header(signature::HEADER).unwrap_or_default();
+    let now_seconds = i64::try_from(visit.now_ms / 1000).unwrap_or(i64::MAX);
+    let secrets = std::slice::from_ref(&visit.settings.edge_secret);
+    if let Err(error) = signature::verify(secrets, &header, &body, now_seconds) {
+        return answer::problem(Kind::BAD_SIGNATURE, &error.to_string());
+    }
+    match action {
+        "config" => configure(&visit, room, &body).await,
+        "departures" => depart(&visit, room, &body).await,
+        _ => live(&visit, room).await,
+    }
+}
+
+async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Response> {
+    let config: RoomConfig = match parse(body) {
+        Ok(config) => config,
+        Err(problem) => return answer::problem_document(&problem),
+    };
+    if config.room != *room {
+        let problem = Problem::field("room", "is not the room of the address");
+        return answer::problem_document(&problem);
+    }
+    let Ok(version) = ask_room(&visit.env, room, &Configure(config)).await else {
+        return answer::unavailable();
+    };
+    // So that everyone hears of it at the next poll. Whoever is not reached hears within a second.
+    status_cache::forget(room);
+    for index in 0..DISPENSERS_PER_ROOM {
+        let id = DispenserId {
+            room: room.clone(),
+            index,
+        };
+        let _told = ask_dispenser(&visit.env, &id, &Refresh(id.clone())).await;
+    }
+    answer::json(200, &json!({ "version": version }))
+}
+
+async fn depart(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Response> {
+    let departures: Departures = match parse(body) {
+        Ok(departures) => departures,
+        Err(problem) => return answer::problem_document(&problem),
+    };
+    if departures.jtis.len() > DEPARTURES_MAX {
+        let problem = Problem::field("jtis", format!("at most {DEPARTURES_MAX} at once"));
+        return answer::problem_document(&problem);
+    }
+    match ask_room(&visit.env, room, &Depart(departures)).await {
+        Ok(Some(ended)) => answer::json(200, &json!({ "ended": ended })),
+        Ok(None) => answer::no_such_room(),
+        Err(Unreachable) => answer::unavailable(),
+    }
+}
+
+async fn live(visit: &Visit, room: &RoomName) -> Result<Response> {
+    match ask_room(&visit.env, room, &AskLive {}).await {
+        Ok(Some(live)) => answer::json(200, &live),
+        Ok(None) => answer::no_such_room(),
+        Err(Unreachable) => answer::unavailable(),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> std::result::Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let kind = if error.is_data() {
+            Kind::INVALID_FIELD
+        } else {
+            Kind::MALFORMED_BODY
+        };
+        Problem::new(kind, error.to_string())
+    })
+}

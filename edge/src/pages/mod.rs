@@ -1,0 +1,38 @@
+//! Pages: the same visit without JavaScript, and the files that make the shop.
+
+pub(crate) mod assets;
+pub(crate) mod room;
+mod template;
+
+use crate::answer;
+use crate::visit::Visit;
+use template::Template;
+use worker::{Response, Result};
+
+/// A page with nothing to fill in but the id in its address.
+pub(crate) async fn plain(visit: &Visit, name: &str, id: &str) -> Result<Response> {
+    if !visit.is_get() {
+        return answer::method_not_allowed("GET");
+    }
+    match Template::fetch(visit, name).await {
+        Some(template) => answer::page(200, template.fill(&[("id", id)])),
+        None => missing(visit),
+    }
+}
+
+/// 404 for a room, as a page or as a problem.
+pub(crate) fn no_such_room(visit: &Visit) -> Result<Response> {
+    if visit.wants_html() {
+        missing(visit)
+    } else {
+        answer::no_such_room()
+    }
+}
+
+fn missing(visit: &Visit) -> Result<Response> {
+    if visit.wants_html() {
+        answer::page(404, include_str!("missing.html").to_owned())
+    } else {
+        answer::not_found()
+    }
+}

@@ -1,0 +1,244 @@
+//! `/e/{room}`: the waiting page, or the shop once admitted, and the forms on it.
+
+use super::template::Template;
+use crate::answer;
+use crate::client::{Unreachable, ask_room};
+use crate::contract::{AskStanding, ClaimReply, Standing};
+use crate::queue::claim;
+use crate::queue::join::{Joined, join};
+use crate::queue::leave;
+use crate::runtime::date;
+use crate::status_cache::{self, Lack};
+use crate::visit::{Visit, place_ref};
+use catraca_domain::ids::RoomName;
+use catraca_domain::place::Place;
+use catraca_domain::room::{Eta, Phase, PlaceState, PlaceView, Status};
+use time::format_description::well_known::Rfc3339;
+use worker::{Response, Result};
+
+/// What the waiting page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Lobby,
+    Waiting,
+    Called,
+    Lapsed,
+    Closed,
+    SoldOut,
+    Unavailable,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Lobby => "lobby",
+            Self::Waiting => "waiting",
+            Self::Called => "called",
+            Self::Lapsed => "lapsed",
+            Self::Closed => "closed",
+            Self::SoldOut => "sold_out",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Seconds until a page without JavaScript loads itself again.
+    fn refresh_seconds(self, view: Option<&PlaceView>) -> u64 {
+        let poll_seconds = view.map_or(10, |view| view.poll_after_ms.div_ceil(1000));
+        match self {
+            Self::Called => 2,
+            Self::Lobby | Self::Waiting => poll_seconds.clamp(3, 20),
+            Self::Unavailable => 5,
+            Self::New | Self::Lapsed | Self::Closed | Self::SoldOut => 30,
+        }
+    }
+}
+
+/// `GET /e/{room}`.
+pub(crate) async fn show(visit: Visit, room: &RoomName) -> Result<Response> {
+    if !visit.is_get() {
+        return answer::method_not_allowed("GET");
+    }
+    let visit = &visit;
+    let place = visit.place(room);
+    if visit.admission(room).is_some() && still_shopping(visit, room, place.as_ref()).await {
+        return shop(visit, room).await;
+    }
+    let document = match status_cache::status(visit, room).await {
+        Ok(document) => document,
+        Err(Lack::Unknown) => return super::no_such_room(visit),
+        Err(Lack::Unavailable) => {
+            return waiting(visit, room, State::Unavailable, None, None).await;
+        }
+    };
+    let status = &document.status;
+    let state = match status.phase {
+        Phase::Closed => State::Closed,
+        Phase::SoldOut => State::SoldOut,
+        Phase::Lobby | Phase::Open | Phase::Paused => State::New,
+    };
+    let Some(place) = place.filter(|place| place.epoch == status.epoch) else {
+        return waiting(visit, room, state, Some(status), None).await;
+    };
+    let view = status.view(place.number, date(visit.now_ms));
+    match view.state {
+        PlaceState::Lobby if state == State::New => {
+            waiting(visit, room, State::Lobby, Some(status), Some(&view)).await
+        }
+        PlaceState::Waiting if state == State::New => {
+            waiting(visit, room, State::Waiting, Some(status), Some(&view)).await
+        }
+        PlaceState::Lobby | PlaceState::Waiting => {
+            waiting(visit, room, state, Some(status), Some(&view)).await
+        }
+        PlaceState::Called | PlaceState::Admitted | PlaceState::Lapsed => {
+            enter(visit, room, &place, status, &view).await
+        }
+    }
+}
+
+/// Claims for whoever is called: the page does by itself what a script would do.
+async fn enter(
+    visit: &Visit,
+    room: &RoomName,
+    place: &Place,
+    status: &Status,
+    view: &PlaceView,
+) -> Result<Response> {
+    let state = match claim::claim(visit, room, place).await {
+        Ok(ClaimReply::Admitted(admitted)) => {
+            let token = claim::token(visit, room, place, &admitted);
+            let response = shop(visit, room).await?;
+            let cookie = claim::cookie(visit, &token, &admitted);
+            response.headers().append("set-cookie", &cookie)?;
+            return Ok(response);
+        }
+        Ok(ClaimReply::Wait { .. }) => State::Called,
+        Ok(ClaimReply::NotCalled) => State::Waiting,
+        Ok(ClaimReply::Lapsed | ClaimReply::Ended) => State::Lapsed,
+        Ok(ClaimReply::Closed) => State::Closed,
+        Ok(ClaimReply::SoldOut) => State::SoldOut,
+        Ok(ClaimReply::InvalidPlace) => State::New,
+        Ok(ClaimReply::Unknown) => return super::no_such_room(visit),
+        Err(Unreachable) => State::Unavailable,
+    };
+    waiting(visit, room, state, Some(status), Some(view)).await
+}
+
+/// Whether the Room still counts the admission. When it can't be asked, whoever is in stays in.
+async fn still_shopping(visit: &Visit, room: &RoomName, place: Option<&Place>) -> bool {
+    let Some(place) = place else {
+        return true;
+    };
+    let call = AskStanding {
+        place: place_ref(place),
+    };
+    match ask_room(&visit.env, room, &call).await {
+        Ok(Standing::Admitted) | Err(Unreachable) => true,
+        Ok(
+            Standing::Lobby
+            | Standing::Waiting
+            | Standing::Called
+            | Standing::Lapsed
+            | Standing::Ended
+            | Standing::InvalidPlace
+            | Standing::Unknown,
+        ) => false,
+    }
+}
+
+async fn shop(visit: &Visit, room: &RoomName) -> Result<Response> {
+    match Template::fetch(visit, "shop").await {
+        Some(template) => answer::page(200, template.fill(&[("room", room.as_str())])),
+        None => waiting(visit, room, State::Unavailable, None, None).await,
+    }
+}
+
+async fn waiting(
+    visit: &Visit,
+    room: &RoomName,
+    state: State,
+    status: Option<&Status>,
+    view: Option<&PlaceView>,
+) -> Result<Response> {
+    let template = Template::fetch(visit, "waiting").await;
+    let template = template.unwrap_or_else(Template::fallback);
+    let opens_at = status
+        .and_then(|status| status.opens_at)
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default();
+    let message = status.and_then(|status| status.message.clone());
+    let number = view.map(|view| view.number.to_string());
+    let ahead = view.map(|view| view.ahead.to_string());
+    let eta = view.and_then(|view| view.eta_seconds).map(in_words);
+    let html = template.fill(&[
+        ("state", state.name()),
+        ("room", room.as_str()),
+        ("number", &number.unwrap_or_default()),
+        ("ahead", &ahead.unwrap_or_default()),
+        ("eta", &eta.unwrap_or_default()),
+        ("message", &message.unwrap_or_default()),
+        ("opens_at", &opens_at),
+        ("refresh", &state.refresh_seconds(view).to_string()),
+    ]);
+    answer::page(
+        if state == State::Unavailable {
+            503
+        } else {
+            200
+        },
+        html,
+    )
+}
+
+fn in_words(eta: Eta) -> String {
+    let Eta { low, high } = eta;
+    if high <= 90 {
+        format!("{low}–{high} s")
+    } else {
+        format!("{}–{} min", low / 60, high.div_ceil(60))
+    }
+}
+
+/// `POST /e/{room}/{action}`: the forms. Whatever comes of it is on the page they lead back to.
+pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<Response> {
+    if !matches!(action, "join" | "claim" | "leave") {
+        return super::no_such_room(&visit);
+    }
+    if !visit.is_post() {
+        return answer::method_not_allowed("POST");
+    }
+    let mut cookies = Vec::new();
+    match action {
+        "join" => match join(&visit, room).await {
+            Joined::Place { token, .. } => cookies.push(answer::place_cookie(room, &token)),
+            Joined::Unknown => return super::no_such_room(&visit),
+            Joined::Unavailable => {
+                return waiting(&visit, room, State::Unavailable, None, None).await;
+            }
+            Joined::Closed | Joined::SoldOut | Joined::WorthlessPlace => {}
+        },
+        "claim" => {
+            if let Some(place) = visit.place(room)
+                && let Ok(ClaimReply::Admitted(admitted)) = claim::claim(&visit, room, &place).await
+            {
+                let token = claim::token(&visit, room, &place, &admitted);
+                cookies.push(claim::cookie(&visit, &token, &admitted));
+            }
+        }
+        _ => {
+            if let Some(place) = visit.place(room)
+                && leave::leave(&visit, room, &place).await.is_err()
+            {
+                return waiting(&visit, room, State::Unavailable, None, None).await;
+            }
+            cookies = leave::cookies(&visit, room);
+        }
+    }
+    let response = answer::see_other(&format!("/e/{room}"))?;
+    for cookie in cookies {
+        response.headers().append("set-cookie", &cookie)?;
+    }
+    Ok(response)
+}

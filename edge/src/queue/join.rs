@@ -1,0 +1,160 @@
+//! Joining: a number from a Dispenser, and a place token made of it.
+
+use super::body;
+use crate::answer;
+use crate::client::{Unreachable, ask_dispenser, ask_room};
+use crate::contract::{AskStanding, DispenserId, Join, JoinReply, Standing};
+use crate::runtime::random_bytes;
+use crate::status_cache::{self, Lack};
+use crate::visit::{Carried, Visit, place_ref};
+use catraca_domain::ids::{Lane, RoomName, VisitorId};
+use catraca_domain::place::Place;
+use catraca_domain::problem::Kind;
+use catraca_domain::room::PlaceState;
+use serde_json::json;
+use uuid::Builder;
+use worker::{Response, Result};
+
+/// How a join ended.
+pub(crate) enum Joined {
+    /// With a place.
+    Place {
+        /// Signed.
+        token: String,
+        /// Its number.
+        number: u64,
+        /// What it is worth now.
+        state: PlaceState,
+        /// Whether it was given just now.
+        new: bool,
+    },
+    /// The header's place is not of this room.
+    WorthlessPlace,
+    /// The room takes nobody.
+    Closed,
+    /// Nothing is left to buy.
+    SoldOut,
+    /// No such room.
+    Unknown,
+    /// Ask again shortly.
+    Unavailable,
+}
+
+/// `POST /queue/v1/{room}/join`.
+pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response> {
+    if let Err(problem) = body::read(&mut visit).await {
+        return answer::problem_document(&problem);
+    }
+    match join(&visit, room).await {
+        Joined::Place {
+            token,
+            number,
+            state,
+            new,
+        } => {
+            let document = json!({ "place_token": token, "number": number, "state": state });
+            let response = answer::json(if new { 201 } else { 200 }, &document)?;
+            let cookie = answer::place_cookie(room, &token);
+            response.headers().append("set-cookie", &cookie)?;
+            Ok(response)
+        }
+        Joined::WorthlessPlace => invalid_place(),
+        Joined::Closed => room_closed(),
+        Joined::SoldOut => sold_out(),
+        Joined::Unknown => answer::no_such_room(),
+        Joined::Unavailable => answer::unavailable(),
+    }
+}
+
+/// 401 for a place.
+pub(super) fn invalid_place() -> Result<Response> {
+    answer::problem(Kind::INVALID_PLACE, "Join the waiting room first.")
+}
+
+/// What a call without a valid place is told: 401, or 404 where there is no room at all.
+pub(super) async fn no_place(visit: &Visit, room: &RoomName) -> Result<Response> {
+    match status_cache::status(visit, room).await {
+        Err(Lack::Unknown) => answer::no_such_room(),
+        Ok(_) | Err(Lack::Unavailable) => invalid_place(),
+    }
+}
+
+/// 409 of a closed room.
+pub(super) fn room_closed() -> Result<Response> {
+    answer::problem(Kind::ROOM_CLOSED, "The waiting room is closed.")
+}
+
+/// 409 of a room with nothing to sell.
+pub(super) fn sold_out() -> Result<Response> {
+    answer::problem(Kind::SOLD_OUT, "Everything has been sold.")
+}
+
+/// The place that the visitor has already, or a new one.
+pub(crate) async fn join(visit: &Visit, room: &RoomName) -> Joined {
+    if status_cache::is_missing(room, visit.now_ms) {
+        return Joined::Unknown;
+    }
+    match visit.carried_place(room) {
+        Carried::Worthless => Joined::WorthlessPlace,
+        Carried::Nothing => new_place(visit, room).await,
+        Carried::Place { place, token } => {
+            let call = AskStanding {
+                place: place_ref(&place),
+            };
+            let state = match ask_room(&visit.env, room, &call).await {
+                Ok(Standing::Lobby) => PlaceState::Lobby,
+                // With the room away a signed place is still a place.
+                Ok(Standing::Waiting) | Err(Unreachable) => PlaceState::Waiting,
+                Ok(Standing::Called) => PlaceState::Called,
+                Ok(Standing::Admitted) => PlaceState::Admitted,
+                Ok(Standing::Lapsed | Standing::Ended | Standing::InvalidPlace) => {
+                    return new_place(visit, room).await;
+                }
+                Ok(Standing::Unknown) => return Joined::Unknown,
+            };
+            Joined::Place {
+                token,
+                number: place.number,
+                state,
+                new: false,
+            }
+        }
+    }
+}
+
+async fn new_place(visit: &Visit, room: &RoomName) -> Joined {
+    let id = DispenserId {
+        room: room.clone(),
+        index: 0,
+    };
+    match ask_dispenser(&visit.env, &id, &Join(id.clone())).await {
+        Ok(JoinReply::Given {
+            epoch,
+            number,
+            lobby,
+            called,
+        }) => {
+            let place = Place {
+                epoch,
+                number,
+                joined_at_ms: visit.now_ms,
+                visitor: VisitorId(Builder::from_random_bytes(random_bytes()).into_uuid()),
+                lane: Lane::standard(),
+            };
+            Joined::Place {
+                token: place.mint(room, &visit.settings.place_keys),
+                number,
+                state: match (lobby, called) {
+                    (true, _) => PlaceState::Lobby,
+                    (false, true) => PlaceState::Called,
+                    (false, false) => PlaceState::Waiting,
+                },
+                new: true,
+            }
+        }
+        Ok(JoinReply::Closed) => Joined::Closed,
+        Ok(JoinReply::SoldOut) => Joined::SoldOut,
+        Ok(JoinReply::Unknown) => Joined::Unknown,
+        Ok(JoinReply::Unavailable) | Err(Unreachable) => Joined::Unavailable,
+    }
+}

@@ -1,0 +1,344 @@
+//! The room's state and its decisions. Nothing in here waits.
+
+use super::live::Live;
+use super::store::{Document, Row, Store};
+use crate::contract::{
+    Admitted, Claim, ClaimReply, GiveBack, LeaseReply, LeaveReply, PlaceRef, Standing,
+};
+use crate::runtime::date;
+use catraca_domain::admission::{jti, jti_number};
+use catraca_domain::lease::{LeaseBook, LeaseRequest, Range, voids_in};
+use catraca_domain::release::{self, Moment, Release};
+use catraca_domain::room::{
+    Control, Departures, Method, Phase, RoomConfig, RoomLive, Status, Stock,
+};
+use worker::Result;
+
+/// The epoch of a room that has not been opened anew.
+const FIRST_EPOCH: u32 = 1;
+/// Largest number there can be: what the database gets through JavaScript unharmed, and an admission's
+/// id has room for.
+const NUMBER_MAX: u64 = (1 << 48) - 1;
+
+/// A room that exists.
+pub(super) struct Hall {
+    store: Store,
+    config: RoomConfig,
+    book: LeaseBook,
+    release: Release,
+    live: Live,
+    admitted_total: u64,
+}
+
+impl Hall {
+    /// The room as storage knows it; `None` when it was never opened.
+    pub(super) fn load(store: Store, now_ms: u64) -> Result<Option<Self>> {
+        if !store.exists()? {
+            return Ok(None);
+        }
+        let config = store.load(Document::Config)?;
+        let book = store.load(Document::Book)?;
+        let mut release = store.load::<Release>(Document::Release)?.resumed(now_ms);
+        // Claims are stored as admissions, not with every change of the steps.
+        let mut from = release.lapsed + 1;
+        for step in &mut release.steps {
+            step.claimed = store.admitted_between(from, step.upto)?;
+            from = step.upto + 1;
+        }
+        let live = Live::new(store.live(now_ms / 1000)?, now_ms / 1000);
+        let admitted_total = store.admitted_between(0, NUMBER_MAX)?;
+        Ok(Some(Self {
+            store,
+            config,
+            book,
+            release,
+            live,
+            admitted_total,
+        }))
+    }
+
+    /// A new room.
+    pub(super) fn open(store: Store, config: RoomConfig, now_ms: u64) -> Result<Self> {
+        store.create()?;
+        let hall = Self {
+            store,
+            config,
+            book: LeaseBook::new(FIRST_EPOCH),
+            release: Release::new(now_ms),
+            live: Live::new([], now_ms / 1000),
+            admitted_total: 0,
+        };
+        hall.store.save(Document::Config, &hall.config)?;
+        hall.store.save(Document::Book, &hall.book)?;
+        hall.store.save(Document::Release, &hall.release)?;
+        Ok(hall)
+    }
+
+    /// Takes a newer configuration over; the version in force.
+    pub(super) fn configure(&mut self, config: &RoomConfig, now_ms: u64) -> Result<u64> {
+        if config.version <= self.config.version {
+            return Ok(self.config.version);
+        }
+        // Time up to now passed under the old rules.
+        self.look(now_ms)?;
+        self.config = config.clone();
+        self.store.save(Document::Config, &self.config)?;
+        self.look(now_ms)?;
+        Ok(self.config.version)
+    }
+
+    /// Lets time pass: who has expired is out, who is late lapses, who is next is called.
+    pub(super) fn look(&mut self, now_ms: u64) -> Result<()> {
+        let active = self.active(now_ms)?;
+        let moment = moment(&self.config, &self.book, active, now_ms);
+        if self.release.advance(&moment) {
+            self.store.save(Document::Release, &self.release)?;
+        }
+        Ok(())
+    }
+
+    /// Whether time alone can change anything.
+    pub(super) fn has_work(&self, now_ms: u64) -> bool {
+        self.phase(now_ms) == Phase::Open
+            && (self.book.issued() > self.release.frontier || !self.release.steps.is_empty())
+    }
+
+    /// Lets a place in, if it is its turn and there is room.
+    pub(super) fn claim(&mut self, claim: &Claim, now_ms: u64) -> Result<ClaimReply> {
+        let Claim { place, random } = claim;
+        if !self.could_exist(place) {
+            return Ok(ClaimReply::InvalidPlace);
+        }
+        if let Some(row) = self.store.admission(place.number)? {
+            return Ok(claim_again(place, &row, now_ms));
+        }
+        self.look(now_ms)?;
+        match self.phase(now_ms) {
+            Phase::Closed => return Ok(ClaimReply::Closed),
+            Phase::SoldOut => return Ok(ClaimReply::SoldOut),
+            Phase::Lobby | Phase::Open | Phase::Paused => {}
+        }
+        let active = self.active(now_ms)?;
+        let moment = moment(&self.config, &self.book, active, now_ms);
+        match self.release.claim(place.number, &moment) {
+            release::Claim::Admit => {}
+            release::Claim::Wait { retry_after_ms } => {
+                return Ok(ClaimReply::Wait { retry_after_ms });
+            }
+            release::Claim::NotCalled => return Ok(ClaimReply::NotCalled),
+            release::Claim::Lapsed => return Ok(ClaimReply::Lapsed),
+        }
+        let iat = now_ms / 1000;
+        let row = Row {
+            jti: jti(place.number, *random),
+            visitor: place.visitor,
+            iat,
+            exp: iat + u64::from(self.config.session_seconds),
+            departed: 0,
+        };
+        self.store.admit(place.number, &row)?;
+        self.live.enter(row.exp);
+        self.admitted_total += 1;
+        Ok(ClaimReply::Admitted(admitted(&row)))
+    }
+
+    /// What a place is worth, exactly.
+    pub(super) fn standing(&mut self, place: &PlaceRef, now_ms: u64) -> Result<Standing> {
+        if !self.could_exist(place) {
+            return Ok(Standing::InvalidPlace);
+        }
+        if let Some(row) = self.store.admission(place.number)? {
+            return Ok(match claim_again(place, &row, now_ms) {
+                ClaimReply::Admitted(_) => Standing::Admitted,
+                ClaimReply::InvalidPlace => Standing::InvalidPlace,
+                _ => Standing::Ended,
+            });
+        }
+        self.look(now_ms)?;
+        Ok(if self.release.is_called(place.number) {
+            Standing::Called
+        } else if place.number <= self.release.lapsed {
+            Standing::Lapsed
+        } else if self.phase(now_ms) == Phase::Lobby {
+            Standing::Lobby
+        } else {
+            Standing::Waiting
+        })
+    }
+
+    /// Gives a place up: the admission ends, or never comes.
+    pub(super) fn leave(&mut self, place: &PlaceRef, now_ms: u64) -> Result<LeaveReply> {
+        if !self.could_exist(place) {
+            return Ok(LeaveReply::InvalidPlace);
+        }
+        self.look(now_ms)?;
+        match self.store.admission(place.number)? {
+            Some(row) if row.visitor != place.visitor => return Ok(LeaveReply::InvalidPlace),
+            Some(row) => {
+                if let Some(expiry) = self.store.depart(place.number, row.jti)? {
+                    self.live.leave(expiry);
+                }
+            }
+            // Only a place that could still be claimed needs a note that it can't.
+            None if place.number > self.release.lapsed => {
+                let row = Row {
+                    jti: jti(place.number, [0; 10]),
+                    visitor: place.visitor,
+                    iat: 0,
+                    exp: 0,
+                    departed: 1,
+                };
+                self.store.admit(place.number, &row)?;
+            }
+            None => {
+                self.release.turned_up.remove(&place.number);
+            }
+        }
+        self.look(now_ms)?;
+        Ok(LeaveReply::Left)
+    }
+
+    /// Ends admissions; how many slots that freed.
+    pub(super) fn depart(&mut self, departures: &Departures, now_ms: u64) -> Result<u64> {
+        self.look(now_ms)?;
+        let mut freed = 0;
+        for jti in &departures.jtis {
+            if let Some(expiry) = self.store.depart(jti_number(*jti), *jti)? {
+                freed += u64::from(self.live.leave(expiry));
+            }
+        }
+        self.look(now_ms)?;
+        Ok(freed)
+    }
+
+    /// Gives numbers away.
+    pub(super) fn lease(&mut self, request: &LeaseRequest, now_ms: u64) -> Result<LeaseReply> {
+        self.look(now_ms)?;
+        if !self.phase(now_ms).takes_joins() {
+            let status = self.document(now_ms);
+            return Ok(LeaseReply::Refused { status });
+        }
+        let lease = self.book.grant_above(request, self.release.frontier);
+        self.store.save(Document::Book, &self.book)?;
+        // With nobody before them, the first of them are called at once.
+        self.look(now_ms)?;
+        let status = self.document(now_ms);
+        Ok(LeaseReply::Granted { lease, status })
+    }
+
+    /// The status document.
+    pub(super) fn status(&mut self, give_back: Option<&GiveBack>, now_ms: u64) -> Result<Status> {
+        self.look(now_ms)?;
+        if let Some(rest) = give_back {
+            let frontier = self.release.frontier;
+            let GiveBack {
+                dispenser,
+                seq,
+                unused,
+            } = *rest;
+            if self.book.give_back(dispenser, seq, unused, frontier) {
+                self.store.save(Document::Book, &self.book)?;
+            }
+        }
+        Ok(self.document(now_ms))
+    }
+
+    /// The operator's numbers.
+    pub(super) fn live(&mut self, now_ms: u64) -> Result<RoomLive> {
+        self.look(now_ms)?;
+        Ok(RoomLive {
+            status: self.document(now_ms),
+            version: self.config.version,
+            active: self.active(now_ms)?,
+            admitted_total: self.admitted_total,
+            max_active: self.config.max_active,
+        })
+    }
+
+    fn document(&self, now_ms: u64) -> Status {
+        let Release {
+            frontier, lapsed, ..
+        } = self.release;
+        let ahead = Range {
+            lo: frontier + 1,
+            hi: self.book.next,
+        };
+        let voids: Vec<Range> = self
+            .book
+            .voids
+            .iter()
+            .filter(|void| void.hi > frontier + 1)
+            .copied()
+            .collect();
+        Status {
+            room: self.config.room.clone(),
+            epoch: self.book.epoch,
+            phase: self.phase(now_ms),
+            frontier,
+            lapsed,
+            waiting: ahead.len() - voids_in(&voids, ahead),
+            rate_per_minute: self.config.rate_per_minute,
+            opens_at: match self.config.control {
+                Control::Scheduled => self.config.opens_at,
+                Control::Open | Control::Paused | Control::Closed => None,
+            },
+            message: self.config.message.clone(),
+            as_of: date(now_ms),
+            stock: if self.config.sold_out {
+                Stock::SoldOut
+            } else {
+                Stock::Available
+            },
+            voids,
+        }
+    }
+
+    fn could_exist(&self, place: &PlaceRef) -> bool {
+        place.epoch == self.book.epoch && (1..=NUMBER_MAX).contains(&place.number)
+    }
+
+    fn phase(&self, now_ms: u64) -> Phase {
+        self.config.phase(date(now_ms))
+    }
+
+    fn active(&mut self, now_ms: u64) -> Result<u64> {
+        let now_seconds = now_ms / 1000;
+        if let Some(active) = self.live.count(now_seconds) {
+            return Ok(active);
+        }
+        self.live = Live::new(self.store.live(now_seconds)?, now_seconds);
+        Ok(self.live.count(now_seconds).unwrap_or_default())
+    }
+}
+
+fn moment<'a>(config: &RoomConfig, book: &'a LeaseBook, active: u64, now_ms: u64) -> Moment<'a> {
+    Moment {
+        now_ms,
+        open: config.phase(date(now_ms)) == Phase::Open,
+        paced: config.method != Method::Passthrough,
+        rate_per_minute: config.rate_per_minute,
+        max_active: u64::from(config.max_active),
+        active,
+        issued: book.issued(),
+        voids: &book.voids,
+        claim_window_ms: u64::from(config.claim_window_seconds) * 1000,
+    }
+}
+
+fn admitted(row: &Row) -> Admitted {
+    Admitted {
+        jti: row.jti,
+        iat: row.iat,
+        exp: row.exp,
+    }
+}
+
+fn claim_again(place: &PlaceRef, row: &Row, now_ms: u64) -> ClaimReply {
+    if row.visitor != place.visitor {
+        ClaimReply::InvalidPlace
+    } else if row.departed == 0 && now_ms / 1000 < row.exp {
+        ClaimReply::Admitted(admitted(row))
+    } else {
+        ClaimReply::Ended
+    }
+}

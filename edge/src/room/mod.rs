@@ -1,0 +1,160 @@
+//! The Room: one Durable Object a room, the only writer of its configuration, of who is called
+//! and of who is in.
+//!
+//! What happens in it, in order: a [`Configure`] opens it, [`AskLease`] gives numbers away by the
+//! range, time calls them, [`Claim`] lets people in, [`Leave`] and [`Depart`] let them out.
+//!
+//! A call is read whole, then decided without a pause in between, so no two calls mix and the
+//! writes of one are one transaction. The runtime holds every reply back until what was written
+//! before it is on disk. An error drops the state in memory; the next call loads it from storage.
+
+mod hall;
+mod live;
+mod store;
+
+use crate::client::{read_call, reply};
+use crate::contract::{
+    AskLease, AskLive, AskStanding, AskStatus, Call, Claim, ClaimReply, Configure, Depart,
+    LeaseReply, Leave, LeaveReply, Standing,
+};
+use crate::runtime::now_ms;
+use hall::Hall;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+use store::Store;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+
+/// How often the line moves by itself, while there is anybody to call, in milliseconds. Any
+/// request moves it too, and nothing depends on either being on time.
+const TICK_MS: u64 = 500;
+
+/// The Durable Object.
+#[durable_object(alarm)]
+pub struct Room {
+    state: State,
+    hall: RefCell<Option<Hall>>,
+    ticking: Cell<bool>,
+}
+
+impl DurableObject for Room {
+    fn new(state: State, _env: Env) -> Self {
+        Self {
+            state,
+            hall: RefCell::new(None),
+            ticking: Cell::new(false),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let body = request.bytes().await?;
+        let response = self.answer(&request.path(), &body, now_ms());
+        if response.is_err() {
+            // Whatever was half done in memory: storage knows.
+            self.hall.replace(None);
+        }
+        self.keep_ticking().await?;
+        response
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.ticking.set(false);
+        let looked = self.with_hall(now_ms(), Hall::look);
+        if looked.is_err() {
+            self.hall.replace(None);
+        }
+        looked?;
+        self.keep_ticking().await?;
+        Response::empty()
+    }
+}
+
+impl Room {
+    fn answer(&self, path: &str, body: &[u8], now_ms: u64) -> Result<Response> {
+        match path {
+            Claim::ROUTE => {
+                let call: Claim = read_call(body)?;
+                let claimed = self.with_hall(now_ms, |hall, now| hall.claim(&call, now))?;
+                reply::<Claim>(&claimed.unwrap_or(ClaimReply::Unknown))
+            }
+            AskStanding::ROUTE => {
+                let call: AskStanding = read_call(body)?;
+                let standing =
+                    self.with_hall(now_ms, |hall, now| hall.standing(&call.place, now))?;
+                reply::<AskStanding>(&standing.unwrap_or(Standing::Unknown))
+            }
+            AskLease::ROUTE => {
+                let AskLease(request) = read_call(body)?;
+                let lease = self.with_hall(now_ms, |hall, now| hall.lease(&request, now))?;
+                reply::<AskLease>(&lease.unwrap_or(LeaseReply::Unknown))
+            }
+            AskStatus::ROUTE => {
+                let call: AskStatus = read_call(body)?;
+                let give_back = call.give_back.as_ref();
+                let status = self.with_hall(now_ms, |hall, now| hall.status(give_back, now))?;
+                reply::<AskStatus>(&status)
+            }
+            Leave::ROUTE => {
+                let call: Leave = read_call(body)?;
+                let left = self.with_hall(now_ms, |hall, now| hall.leave(&call.place, now))?;
+                reply::<Leave>(&left.unwrap_or(LeaveReply::Unknown))
+            }
+            Depart::ROUTE => {
+                let Depart(departures) = read_call(body)?;
+                let ended = self.with_hall(now_ms, |hall, now| hall.depart(&departures, now))?;
+                reply::<Depart>(&ended)
+            }
+            Configure::ROUTE => {
+                let Configure(config) = read_call(body)?;
+                let known = self.with_hall(now_ms, |hall, now| hall.configure(&config, now))?;
+                let version = match known {
+                    Some(version) => version,
+                    None => self.open(config, now_ms)?,
+                };
+                reply::<Configure>(&version)
+            }
+            AskLive::ROUTE => {
+                let live = self.with_hall(now_ms, Hall::live)?;
+                reply::<AskLive>(&live)
+            }
+            _ => Response::error("no such call", 404),
+        }
+    }
+
+    /// Does something with the room, loaded if need be; `None` when there is no such room.
+    fn with_hall<T>(
+        &self,
+        now_ms: u64,
+        act: impl FnOnce(&mut Hall, u64) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut slot = self.hall.borrow_mut();
+        if slot.is_none() {
+            *slot = Hall::load(self.store(), now_ms)?;
+        }
+        slot.as_mut().map(|hall| act(hall, now_ms)).transpose()
+    }
+
+    fn open(&self, config: catraca_domain::room::RoomConfig, now_ms: u64) -> Result<u64> {
+        let version = config.version;
+        let hall = Hall::open(self.store(), config, now_ms)?;
+        self.hall.replace(Some(hall));
+        Ok(version)
+    }
+
+    fn store(&self) -> Store {
+        Store::new(self.state.storage().sql())
+    }
+
+    async fn keep_ticking(&self) -> Result<()> {
+        let has_work = self
+            .hall
+            .borrow()
+            .as_ref()
+            .is_some_and(|hall| hall.has_work(now_ms()));
+        if has_work && !self.ticking.replace(true) {
+            let storage = self.state.storage();
+            storage.set_alarm(Duration::from_millis(TICK_MS)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Which address is whose.
+
+use crate::answer;
+use crate::gateway;
+use crate::internal;
+use crate::pages;
+use crate::queue;
+use crate::runtime::now_ms;
+use crate::settings::Settings;
+use crate::visit::Visit;
+use catraca_domain::ids::RoomName;
+use catraca_domain::problem::Kind;
+use worker::{Context, Env, Request, Response, Result, console_error};
+
+/// Answers a request; what went wrong unforeseen is logged and answered with 500.
+pub(crate) async fn route(request: Request, env: Env, context: Context) -> Result<Response> {
+    let Ok(settings) = Settings::of(&env) else {
+        return answer::problem(Kind::INTERNAL, "The Worker is not configured.");
+    };
+    let path = request.path();
+    let visit = Visit {
+        request,
+        env,
+        context,
+        settings,
+        now_ms: now_ms(),
+    };
+    match dispatch(visit, &path).await {
+        Ok(response) => Ok(response),
+        Err(error) => {
+            console_error!("request failed: {error}");
+            answer::problem(Kind::INTERNAL, "The request could not be completed.")
+        }
+    }
+}
+
+async fn dispatch(visit: Visit, path: &str) -> Result<Response> {
+    // Split before decoding: nothing we name needs escapes, so an escaped name is another one.
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    match segments.as_slice() {
+        ["api" | "auth" | "webhooks", _, ..] => gateway::forward(visit).await,
+        ["queue", "v1", room, action] => match room.parse::<RoomName>() {
+            Ok(room) => queue::answer(visit, &room, action).await,
+            Err(_) => answer::no_such_room(),
+        },
+        ["internal", "v1", "rooms", room, action] => match room.parse::<RoomName>() {
+            Ok(room) => internal::answer(visit, &room, action).await,
+            Err(_) => answer::no_such_room(),
+        },
+        ["e", room] => match room.parse::<RoomName>() {
+            Ok(room) => pages::room::show(visit, &room).await,
+            Err(_) => pages::no_such_room(&visit),
+        },
+        ["e", room, action] => match room.parse::<RoomName>() {
+            Ok(room) => pages::room::act(visit, &room, action).await,
+            Err(_) => pages::no_such_room(&visit),
+        },
+        [""] => pages::plain(&visit, "landing", "").await,
+        ["orders", id] if !id.is_empty() => pages::plain(&visit, "order", id).await,
+        ["tickets", id] if !id.is_empty() => pages::plain(&visit, "ticket", id).await,
+        ["assets", ..] | ["favicon.ico" | "robots.txt"] => pages::assets::serve(&visit, path).await,
+        _ => answer::not_found(),
+    }
+}

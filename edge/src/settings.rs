@@ -1,0 +1,65 @@
+//! What the Worker is configured with: read and parsed once per isolate.
+
+use catraca_domain::keyring::Keyring;
+use catraca_domain::secret::Secret;
+use std::cell::OnceCell;
+use std::rc::Rc;
+use worker::{Env, console_error};
+
+/// Bindings that hold text.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The core's origin, without a slash at the end.
+    pub(crate) core_url: String,
+    /// What the core signs its calls with.
+    pub(crate) edge_secret: Secret,
+    /// Keys of admission tokens.
+    pub(crate) admission_keys: Keyring,
+    /// Keys of place tokens.
+    pub(crate) place_keys: Keyring,
+}
+
+/// Some binding is missing or can't be used; the log names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Misconfigured;
+
+impl Settings {
+    /// The isolate's settings.
+    pub(crate) fn of(env: &Env) -> Result<Rc<Self>, Misconfigured> {
+        thread_local!(static SETTINGS: OnceCell<Rc<Settings>> = const { OnceCell::new() });
+        SETTINGS.with(|cell| {
+            if let Some(settings) = cell.get() {
+                return Ok(Rc::clone(settings));
+            }
+            let settings = Rc::new(Self::read(env)?);
+            Ok(Rc::clone(cell.get_or_init(|| settings)))
+        })
+    }
+
+    fn read(env: &Env) -> Result<Self, Misconfigured> {
+        let core_url = text(env, "CORE_URL")?;
+        Ok(Self {
+            core_url: core_url.trim_end_matches('/').to_owned(),
+            edge_secret: Secret::from(text(env, "CATRACA_EDGE_SECRET")?.as_str()),
+            admission_keys: keyring(env, "CATRACA_ADMISSION_KEYS")?,
+            place_keys: keyring(env, "CATRACA_PLACE_KEYS")?,
+        })
+    }
+}
+
+fn text(env: &Env, name: &str) -> Result<String, Misconfigured> {
+    match env.var(name) {
+        Ok(value) if !value.to_string().is_empty() => Ok(value.to_string()),
+        _ => {
+            console_error!("binding {name} is missing or empty");
+            Err(Misconfigured)
+        }
+    }
+}
+
+fn keyring(env: &Env, name: &str) -> Result<Keyring, Misconfigured> {
+    Keyring::from_json(&text(env, name)?).map_err(|error| {
+        console_error!("binding {name}: {error}");
+        Misconfigured
+    })
+}

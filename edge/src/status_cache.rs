@@ -1,0 +1,177 @@
+//! The rooms' status documents in isolate memory: what lets a waiting visitor cost nothing.
+//!
+//! One refresh at a time for a room and isolate. Nobody waits on another request's work (the
+//! runtime ties I/O to the request that began it): who finds a refresh under way and nothing to
+//! show meanwhile looks again a moment later.
+
+use crate::client::{Unreachable, ask_dispenser};
+use crate::contract::{DispenserId, SharedStatus, StatusReply};
+use crate::runtime::{now_ms, sleep};
+use crate::visit::Visit;
+use catraca_domain::ids::RoomName;
+use catraca_domain::room::Status;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use worker::Env;
+
+/// Up to this age, in milliseconds, a document is simply used.
+const FRESH_MS: u64 = 400;
+/// Up to this age it is used while being refreshed behind the answer.
+const STALE_MS: u64 = 800;
+/// An unknown room is not asked for again for this long.
+const UNKNOWN_MS: u64 = 1_000;
+/// A refresh that takes longer is taken for dead: its request was cut off.
+const REFRESH_MS_MAX: u64 = 6_000;
+/// How long a request looks for another's refresh to end.
+const PATIENCE_MS: u64 = 3_000;
+/// How often it looks.
+const LOOK_MS: u64 = 8;
+/// Most rooms remembered.
+const ROOMS_MAX: usize = 512;
+
+/// A known room's document, parsed and as it is sent.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) status: Status,
+    pub(crate) json: Vec<u8>,
+}
+
+/// Why there is no document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// No such room.
+    Unknown,
+    /// The room could not be asked.
+    Unavailable,
+}
+
+type Known = Result<Rc<Document>, Lack>;
+
+#[derive(Default)]
+struct Entry {
+    known: Option<Known>,
+    at_ms: u64,
+    refreshing_since_ms: Option<u64>,
+}
+
+enum Next {
+    Use(Known),
+    UseAndRefresh(Known),
+    Refresh,
+    Look,
+}
+
+thread_local!(static ROOMS: RefCell<HashMap<RoomName, Entry>> = RefCell::default());
+
+/// The status of `room`, at most [`STALE_MS`] old.
+pub(crate) async fn status(visit: &Visit, room: &RoomName) -> Known {
+    let mut now = visit.now_ms;
+    let mut waited_ms = 0;
+    loop {
+        match next(room, now) {
+            Next::Use(known) => return known,
+            Next::UseAndRefresh(known) => {
+                let (env, room) = (visit.env.clone(), room.clone());
+                visit.context.wait_until(async move {
+                    let _refreshed = refresh(&env, &room).await;
+                });
+                return known;
+            }
+            Next::Refresh => return refresh(&visit.env, room).await,
+            Next::Look if waited_ms > PATIENCE_MS => return Err(Lack::Unavailable),
+            Next::Look => {
+                sleep(LOOK_MS).await;
+                waited_ms += LOOK_MS;
+                now = now_ms();
+            }
+        }
+    }
+}
+
+/// Forgets the room, because it is known to have changed.
+pub(crate) fn forget(room: &RoomName) {
+    ROOMS.with_borrow_mut(|rooms| rooms.remove(room));
+}
+
+/// Whether the room was found missing a moment ago.
+pub(crate) fn is_missing(room: &RoomName, now_ms: u64) -> bool {
+    ROOMS.with_borrow(|rooms| {
+        rooms.get(room).is_some_and(|entry| {
+            matches!(entry.known, Some(Err(Lack::Unknown)))
+                && now_ms.abs_diff(entry.at_ms) < UNKNOWN_MS
+        })
+    })
+}
+
+/// The document, if it is at hand and not old.
+pub(crate) fn remembered(room: &RoomName, now_ms: u64) -> Option<Rc<Document>> {
+    ROOMS.with_borrow(|rooms| {
+        let entry = rooms.get(room)?;
+        let document = entry.known.as_ref()?.as_ref().ok()?;
+        (now_ms.abs_diff(entry.at_ms) < STALE_MS).then(|| Rc::clone(document))
+    })
+}
+
+fn next(room: &RoomName, now: u64) -> Next {
+    ROOMS.with_borrow_mut(|rooms| {
+        if rooms.len() >= ROOMS_MAX && !rooms.contains_key(room) {
+            rooms.retain(|_, entry| now.saturating_sub(entry.at_ms) < STALE_MS);
+            if rooms.len() >= ROOMS_MAX {
+                rooms.clear();
+            }
+        }
+        let entry = rooms.entry(room.clone()).or_default();
+        let age_ms = now.abs_diff(entry.at_ms);
+        let refreshing = entry
+            .refreshing_since_ms
+            .is_some_and(|since| now.abs_diff(since) < REFRESH_MS_MAX);
+        let keep_ms = match entry.known {
+            Some(Err(_)) => UNKNOWN_MS,
+            Some(Ok(_)) | None => FRESH_MS,
+        };
+        match &entry.known {
+            Some(known) if age_ms < keep_ms => return Next::Use(known.clone()),
+            Some(known @ Ok(_)) if age_ms < STALE_MS => {
+                let known = known.clone();
+                if refreshing {
+                    return Next::Use(known);
+                }
+                entry.refreshing_since_ms = Some(now);
+                return Next::UseAndRefresh(known);
+            }
+            _ => {}
+        }
+        if refreshing {
+            Next::Look
+        } else {
+            entry.refreshing_since_ms = Some(now);
+            Next::Refresh
+        }
+    })
+}
+
+async fn refresh(env: &Env, room: &RoomName) -> Known {
+    let id = DispenserId {
+        room: room.clone(),
+        index: 0,
+    };
+    let known = match ask_dispenser(env, &id, &SharedStatus(id.clone())).await {
+        Ok(StatusReply::Known(status)) => match serde_json::to_vec(&status) {
+            Ok(json) => Ok(Rc::new(Document {
+                status: *status,
+                json,
+            })),
+            Err(_) => Err(Lack::Unavailable),
+        },
+        Ok(StatusReply::Unknown) => Err(Lack::Unknown),
+        Ok(StatusReply::Unavailable) | Err(Unreachable) => Err(Lack::Unavailable),
+    };
+    let entry = Entry {
+        known: Some(known.clone()),
+        at_ms: now_ms(),
+        refreshing_since_ms: None,
+    };
+    ROOMS.with_borrow_mut(|rooms| rooms.insert(room.clone(), entry));
+    known
+}

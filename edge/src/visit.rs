@@ -1,0 +1,152 @@
+//! One request from outside: what came in, and what it is answered with the help of.
+
+use crate::answer;
+use crate::contract::PlaceRef;
+use crate::settings::Settings;
+use catraca_domain::admission::Admission;
+use catraca_domain::ids::RoomName;
+use catraca_domain::place::Place;
+use catraca_domain::problem::{Kind, Problem};
+use futures::StreamExt as _;
+use std::rc::Rc;
+use worker::{Context, Env, Method, Request};
+
+/// A request and its surroundings.
+pub(crate) struct Visit {
+    pub(crate) request: Request,
+    pub(crate) env: Env,
+    pub(crate) context: Context,
+    pub(crate) settings: Rc<Settings>,
+    /// When it came in, unix milliseconds.
+    pub(crate) now_ms: u64,
+}
+
+/// The place that a request carries.
+pub(crate) enum Carried {
+    /// None, or a cookie that has become worthless.
+    Nothing,
+    /// A header with a place that is not of this room.
+    Worthless,
+    /// This one.
+    Place {
+        /// Parsed.
+        place: Place,
+        /// As it came.
+        token: String,
+    },
+}
+
+impl Visit {
+    /// A header; what is not text is not there.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.request.headers().get(name).ok().flatten()
+    }
+
+    /// Whether it asks without changing anything.
+    pub(crate) fn is_get(&self) -> bool {
+        matches!(self.request.method(), Method::Get | Method::Head)
+    }
+
+    /// Whether it posts.
+    pub(crate) fn is_post(&self) -> bool {
+        self.request.method() == Method::Post
+    }
+
+    /// Whether a person's browser asks for a page.
+    pub(crate) fn wants_html(&self) -> bool {
+        self.header("accept")
+            .is_some_and(|accept| accept.contains("text/html"))
+    }
+
+    fn cookie(&self, name: &str) -> Option<String> {
+        let header = self.header("cookie")?;
+        header.split(';').find_map(|pair| {
+            let (key, value) = pair.trim().split_once('=')?;
+            (key == name).then(|| value.to_owned())
+        })
+    }
+
+    fn authorization(&self, scheme: &str) -> Option<String> {
+        let header = self.header("authorization")?;
+        let (given, value) = header.trim().split_once(' ')?;
+        given
+            .eq_ignore_ascii_case(scheme)
+            .then(|| value.trim().to_owned())
+    }
+
+    /// The place in the header, else in the cookie. Only the header's can be worthless: who sends
+    /// one means it, while a cookie may just be old.
+    pub(crate) fn carried_place(&self, room: &RoomName) -> Carried {
+        let from_header = self.authorization("Place");
+        let by_header = from_header.is_some();
+        let Some(token) = from_header.or_else(|| self.cookie(&answer::place_cookie_name(room)))
+        else {
+            return Carried::Nothing;
+        };
+        match Place::verify(&token, room, &self.settings.place_keys) {
+            Ok(place) => Carried::Place { place, token },
+            Err(_) if by_header => Carried::Worthless,
+            Err(_) => Carried::Nothing,
+        }
+    }
+
+    /// The place, or nothing if it is absent or worthless.
+    pub(crate) fn place(&self, room: &RoomName) -> Option<Place> {
+        match self.carried_place(room) {
+            Carried::Place { place, .. } => Some(place),
+            Carried::Nothing | Carried::Worthless => None,
+        }
+    }
+
+    /// The admission to `room`, if it has one that has not run out.
+    pub(crate) fn admission(&self, room: &RoomName) -> Option<Admission> {
+        let token = self
+            .authorization("Bearer")
+            .or_else(|| self.cookie(answer::ADMISSION_COOKIE))?;
+        Admission::verify(
+            &token,
+            room,
+            &self.settings.admission_keys,
+            self.now_ms / 1000,
+        )
+        .ok()
+    }
+
+    /// The body, up to `bytes_max`; nothing more than that is ever read.
+    pub(crate) async fn body(&mut self, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+        let too_large = || {
+            Problem::new(
+                Kind::PAYLOAD_TOO_LARGE,
+                format!("At most {bytes_max} bytes are read."),
+            )
+        };
+        let declared = self.header("content-length").and_then(|n| n.parse().ok());
+        if declared.is_some_and(|bytes: usize| bytes > bytes_max) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        let Ok(mut stream) = self.request.stream() else {
+            return Ok(body);
+        };
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|_| {
+                Problem::new(Kind::MALFORMED_BODY, "The body ended before its end.")
+            })?;
+            if body.len() + chunk.len() > bytes_max {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// What the Room needs to know of a place.
+pub(crate) fn place_ref(place: &Place) -> PlaceRef {
+    PlaceRef {
+        epoch: place.epoch,
+        number: place.number,
+        visitor: place.visitor,
+        lane: place.lane.clone(),
+    }
+}
