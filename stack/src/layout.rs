@@ -18,8 +18,10 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The checkout that `start` is in; programs are looked for beside the running one.
-    pub fn find(start: &Path) -> anyhow::Result<Self> {
+    /// The checkout that the current folder is in; programs are looked for beside the running one.
+    /// `local` replaces `.local/`, so that tests can run beside everything else.
+    pub fn find(local: Option<&Path>) -> anyhow::Result<Self> {
+        let start = std::env::current_dir()?;
         let root = start
             .ancestors()
             .find(|folder| folder.join("Cargo.lock").is_file() && folder.join("stack").is_dir())
@@ -30,9 +32,10 @@ impl Layout {
             .parent()
             .context("this program has no folder")?
             .to_path_buf();
+        let local = root.join(local.unwrap_or(Path::new(".local")));
         Ok(Self {
-            local: root.join(".local"),
             root,
+            local,
             programs,
             launcher,
         })

@@ -6,6 +6,7 @@
 //! [`runfile`] tells other programs where they are, [`demo`] puts a crowd on top.
 
 pub mod demo;
+pub mod job;
 pub mod launch;
 pub mod layout;
 pub mod life;

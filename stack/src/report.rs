@@ -6,26 +6,45 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
     started: Instant,
+    aside: bool,
 }
 
 impl Report {
-    /// Starts the clock.
+    /// Starts the clock; prints to standard output.
     pub fn new(started: Instant) -> Self {
-        Self { started }
+        Self {
+            started,
+            aside: false,
+        }
     }
 
-    /// One line. A closed terminal is no reason to stop.
+    /// Prints to standard error, when standard output belongs to somebody else.
+    #[must_use]
+    pub fn aside(mut self) -> Self {
+        self.aside = true;
+        self
+    }
+
+    /// One line, with the time.
     pub fn line(&self, text: impl std::fmt::Display) {
-        use std::io::Write as _;
         let seconds = self.started.elapsed().as_secs_f64();
-        let _ = writeln!(std::io::stdout(), "[{seconds:7.1}s] {text}");
+        self.print(&format!("[{seconds:7.1}s] {text}"));
     }
 
     /// Lines shown as they are, set in.
     pub fn quote(&self, text: &str) {
-        use std::io::Write as _;
         for line in text.lines() {
-            let _ = writeln!(std::io::stdout(), "           | {line}");
+            self.print(&format!("           | {line}"));
         }
+    }
+
+    /// A closed terminal is no reason to stop, so errors are ignored.
+    fn print(&self, line: &str) {
+        use std::io::Write as _;
+        let _ = if self.aside {
+            writeln!(std::io::stderr(), "{line}")
+        } else {
+            writeln!(std::io::stdout(), "{line}")
+        };
     }
 }

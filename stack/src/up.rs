@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::layout::{self, Layout};
@@ -17,13 +18,27 @@ use crate::report::Report;
 use crate::runfile::RunFile;
 use crate::supervisor::Supervisor;
 
+/// Which parts run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// All of them, the edge in `workerd`.
+    #[default]
+    Workerd,
+    /// All of them, the edge in `wrangler dev`.
+    Wrangler,
+    /// PostgreSQL and Redis.
+    Servers,
+}
+
 /// What kind of run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// `wrangler dev` in place of `workerd`.
-    pub wrangler: bool,
-    /// Stop again as soon as everything is ready.
-    pub exit_when_ready: bool,
+    /// Which parts.
+    pub scope: Scope,
+    /// In place of `.local/`.
+    pub local: Option<PathBuf>,
+    /// Prints to standard error: standard output belongs to the job.
+    pub aside: bool,
 }
 
 /// What the job on top of a run wants to happen when it has finished.
@@ -41,11 +56,14 @@ where
     J: FnOnce(Plan, RunFile, Report) -> F,
     F: Future<Output = anyhow::Result<Then>>,
 {
-    let report = Report::new(started);
-    let layout = Layout::find(&std::env::current_dir()?)?;
+    let mut report = Report::new(started);
+    if options.aside {
+        report = report.aside();
+    }
+    let layout = Layout::find(options.local.as_deref())?;
     let local = layout.folder("")?;
     let _lock = RunLock::take(&local.join("stack.lock"))?;
-    open_to_servers(&local)?;
+    open_to_servers(&layout)?;
     let run_file = layout.run_file();
     layout::remove(&run_file)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -55,7 +73,7 @@ where
     let mut supervisor = Supervisor::new(layout, report);
 
     let ended = tokio::select! {
-        ended = up(&mut supervisor, &plan, options, report, job) => ended,
+        ended = up(&mut supervisor, &plan, options.scope, report, job) => ended,
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => Ok(ExitCode::SUCCESS),
         _ = hang_up.recv() => Ok(ExitCode::SUCCESS),
@@ -73,7 +91,7 @@ where
 async fn up<J, F>(
     supervisor: &mut Supervisor,
     plan: &Plan,
-    options: Options,
+    scope: Scope,
     report: Report,
     job: J,
 ) -> anyhow::Result<ExitCode>
@@ -81,14 +99,11 @@ where
     J: FnOnce(Plan, RunFile, Report) -> F,
     F: Future<Output = anyhow::Result<Then>>,
 {
-    bring_up(supervisor, plan, options).await?;
+    bring_up(supervisor, plan, scope).await?;
     let mut run = addresses(plan);
     run.pids = supervisor.pids();
     run.write(&plan.layout.run_file())?;
     announce(&run, report);
-    if options.exit_when_ready {
-        return Ok(ExitCode::SUCCESS);
-    }
     let mut job = pin!(job(plan.clone(), run.clone(), report));
     let mut working = true;
     loop {
@@ -108,25 +123,23 @@ where
     }
 }
 
-async fn bring_up(
-    supervisor: &mut Supervisor,
-    plan: &Plan,
-    options: Options,
-) -> anyhow::Result<()> {
+async fn bring_up(supervisor: &mut Supervisor, plan: &Plan, scope: Scope) -> anyhow::Result<()> {
     supervisor.start(parts::postgres::part(plan).await?).await?;
     parts::postgres::make_database(plan)
         .await
         .context("cannot make the database")?;
     supervisor.start(parts::redis::part(plan)?).await?;
+    if scope == Scope::Servers {
+        return Ok(());
+    }
     supervisor.start(parts::issuer::part(plan)?).await?;
     supervisor.start(parts::sandbox::part(plan)?).await?;
     parts::core::migrate(plan).await?;
     supervisor.start(parts::core::serve(plan)?).await?;
     supervisor.start(parts::core::worker(plan)?).await?;
-    let edge = if options.wrangler {
-        parts::wrangler::part(plan)?
-    } else {
-        parts::edge::part(plan)?
+    let edge = match scope {
+        Scope::Wrangler => parts::wrangler::part(plan)?,
+        Scope::Workerd | Scope::Servers => parts::edge::part(plan)?,
     };
     supervisor.start(edge).await
 }
@@ -145,7 +158,7 @@ fn addresses(plan: &Plan) -> RunFile {
 
 fn announce(run: &RunFile, report: Report) {
     report.line("ready");
-    for (name, address) in [
+    for (part, address) in [
         ("edge", &run.edge),
         ("core", &run.core),
         ("postgres", &run.postgres),
@@ -153,13 +166,22 @@ fn announce(run: &RunFile, report: Report) {
         ("sandbox", &run.sandbox),
         ("issuer", &run.issuer),
     ] {
-        report.line(format!("  {name:<9} {address}"));
+        if run.pids.contains_key(part) {
+            report.line(format!("  {part:<9} {address}"));
+        }
     }
 }
 
-/// PostgreSQL's user has to walk through the folder; the files in it stay their owner's.
-fn open_to_servers(local: &Path) -> anyhow::Result<()> {
+/// PostgreSQL's user has to walk through our folders; the files in them stay their owner's.
+fn open_to_servers(layout: &Layout) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(local, std::fs::Permissions::from_mode(0o711))
-        .with_context(|| format!("cannot set the mode of {}", local.display()))
+    let ours = layout
+        .local
+        .ancestors()
+        .take_while(|folder| *folder != layout.root && folder.starts_with(&layout.root));
+    for folder in ours {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711))
+            .with_context(|| format!("cannot set the mode of {}", folder.display()))?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! As root it runs as another user, because PostgreSQL refuses root. That user may not be able to
 //! reach the checkout (under `/root`, say); then the cluster is kept in `/var/lib/catraca/`, under a
-//! name made from the checkout's path, and `.local/postgres.path` says where, for `make clean`.
+//! name made from the path of `.local/`, and `.local/postgres.path` says where, for `make clean`.
 
 use std::fs::Permissions;
 use std::hash::{Hash as _, Hasher as _};
@@ -249,7 +249,7 @@ async fn can_reach(layout: &Layout, user: &str) -> anyhow::Result<bool> {
 
 fn elsewhere(layout: &Layout) -> anyhow::Result<PathBuf> {
     let mut hasher = std::hash::DefaultHasher::new();
-    layout.root.canonicalize()?.hash(&mut hasher);
+    layout.local.canonicalize()?.hash(&mut hasher);
     let parent = Path::new(ELSEWHERE);
     std::fs::create_dir_all(parent)?;
     anyhow::ensure!(

@@ -1,0 +1,21 @@
+# Thin: each command is one line, the work is in scripts/ and in the programs it starts.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+STACK := $(CARGO_TARGET_DIR)/debug/catraca-stack
+
+.PHONY: demo up dev test verify bench fmt lint clean setup build edge web deploy
+
+demo: build ; @exec $(STACK) demo
+up: build ; @exec $(STACK) up
+dev: build ; @exec $(STACK) up --wrangler
+test: ; @exec scripts/test
+verify: ; @exec scripts/verify
+bench: build ; @exec scripts/bench
+bench-%: build ; @exec scripts/bench $*
+fmt: ; cargo fmt
+lint: ; @exec scripts/lint
+clean: ; @exec scripts/clean
+setup: ; @exec scripts/setup
+build: ; @exec scripts/build
+edge: setup ; @exec scripts/build-edge
+web: setup ; node web/build.mjs
+deploy: setup web ; node_modules/.bin/wrangler deploy
