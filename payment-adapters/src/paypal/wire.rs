@@ -152,10 +152,18 @@ pub(super) struct CaptureRequest {
 
 impl CaptureRequest {
     pub(super) fn new(authorised: Money, amount: Money) -> Result<Self, AdapterError> {
-        Ok(Self {
+        let body = Self {
             amount: Amount::of(authorised, amount)?,
             final_capture: true,
-        })
+        };
+        // PayPal would take up to 115 % of what was authorised.
+        if amount.amount_minor > authorised.amount_minor {
+            return Err(AdapterError::Rejected {
+                code: "amount_too_large".to_owned(),
+                message: format!("{amount} is more than the {authorised} authorised"),
+            });
+        }
+        Ok(body)
     }
 }
 

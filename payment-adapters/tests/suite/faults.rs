@@ -205,3 +205,36 @@ fn settings_are_whole_or_absent() {
         "{error:?}"
     );
 }
+
+/// A refusal of the buyer's means of payment ends the attempt, whichever word PayPal has for it.
+#[tokio::test]
+async fn paypal_declines_are_failures() {
+    for issue in [
+        "INSTRUMENT_DECLINED",
+        "PAYER_CANNOT_PAY",
+        "TRANSACTION_REFUSED",
+    ] {
+        let app = Router::new()
+            .route("/v1/oauth2/token", post(async || TOKEN))
+            .route(
+                "/v2/checkout/orders/{id}",
+                axum::routing::get(async || r#"{"id":"O1","status":"APPROVED"}"#),
+            )
+            .fallback(async move || {
+                let body = format!(
+                    r#"{{"name":"UNPROCESSABLE_ENTITY","message":"no","debug_id":"d",
+                        "details":[{{"issue":"{issue}","description":"no"}}]}}"#
+                );
+                (StatusCode::UNPROCESSABLE_ENTITY, body)
+            });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base: Url = format!("http://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let paypal = &adapters(&base)[1];
+        let status = paypal.authorise(&ProviderRef::new("O1")).await.unwrap();
+        let reason = issue.to_owned();
+        assert_eq!(status, PaymentStatus::Failed { reason });
+    }
+}

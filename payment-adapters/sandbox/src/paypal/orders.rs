@@ -152,17 +152,21 @@ pub(super) fn authorize(txn: &mut Txn<'_>, call: &Call<'_>) -> Outcome {
     let mut payment = find(txn.world, call.id)?.clone();
     match payment.stage {
         Stage::Approved if payment.declined => {
-            let text = "The instrument presented was either declined by the processor or bank, or \
-                        it can't be used for this payment.";
-            return Err(Refusal::unprocessable("INSTRUMENT_DECLINED", text));
+            // Of the refusals that PayPal documents for this call, the nearest to a declined card.
+            let text = "Payer cannot pay for this transaction. Please contact the payer to find \
+                        other ways to pay for this transaction.";
+            return Err(Refusal::unprocessable("PAYER_CANNOT_PAY", text));
         }
         Stage::Approved => {}
         Stage::Open | Stage::Expired => {
-            let text = "Payer has not yet approved the Order for payment.";
+            let text = "Payer has not yet approved the Order for payment. Please redirect the payer \
+                        to the 'rel':'approve' url returned as part of the HATEOAS links within \
+                        the Create Order call.";
             return Err(Refusal::unprocessable("ORDER_NOT_APPROVED", text));
         }
         Stage::Authorised | Stage::Captured | Stage::Voided => {
-            let text = "Order already authorized.";
+            let text = "Order already authorized.If 'intent=AUTHORIZE' only one authorization per \
+                        order is allowed.";
             return Err(Refusal::unprocessable("ORDER_ALREADY_AUTHORIZED", text));
         }
     }

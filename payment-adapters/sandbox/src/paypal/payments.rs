@@ -70,11 +70,11 @@ pub(super) fn capture(txn: &mut Txn<'_>, call: &Call<'_>) -> Outcome {
     match payment.stage {
         Stage::Authorised => {}
         Stage::Voided => {
-            let text = "A voided authorization cannot be captured or reauthorized.";
+            let text = "A voided authorization cannot be captured or reauthorized. ";
             return Err(Refusal::unprocessable("AUTHORIZATION_VOIDED", text));
         }
         _ => {
-            let text = "Authorization has already been captured.";
+            let text = "Authorization has previously been captured.";
             return Err(Refusal::unprocessable(
                 "AUTHORIZATION_ALREADY_CAPTURED",
                 text,
@@ -83,7 +83,11 @@ pub(super) fn capture(txn: &mut Txn<'_>, call: &Call<'_>) -> Outcome {
     }
     let minor = asked(&call.body, payment.amount_minor, &payment)?;
     if minor > payment.amount_minor {
-        let text = "Capture amount exceeds allowable limit.";
+        let text = "Capture amount exceeds allowable limit. Please contact customer service or your \
+                    account manager to request the change to your overage limit. The default \
+                    overage limit is 115%, which allows the sum of all captures to be up to 115% \
+                    of the order amount. The ability to over capture is subjected to regulatory \
+                    approvals.";
         return Err(Refusal::unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED", text));
     }
     payment.capture(minor);
@@ -114,7 +118,7 @@ pub(super) fn refund(txn: &mut Txn<'_>, call: &Call<'_>) -> Outcome {
     let mut payment = by_capture(txn.world, call.id)?.clone();
     let left = payment.captured_minor - payment.refunded_minor();
     if left == 0 {
-        let text = "The capture has already been fully refunded.";
+        let text = "The capture has already been fully refunded";
         return Err(Refusal::unprocessable("CAPTURE_FULLY_REFUNDED", text));
     }
     let amount_minor = asked(&call.body, left, &payment)?;
