@@ -4,7 +4,7 @@ use crate::answer;
 use crate::client::{Unreachable, ask_dispenser, ask_room};
 use crate::contract::{AskLive, Configure, DISPENSERS_PER_ROOM, Depart, DispenserId, Refresh};
 use crate::status_cache;
-use crate::visit::Visit;
+use crate::visit::{BODY_BYTES_MAX, Visit};
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::{Kind, Problem};
 use catraca_domain::room::{DEPARTURES_MAX, Departures, RoomConfig};
@@ -12,9 +12,6 @@ use catraca_domain::signature;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use worker::{Response, Result};
-
-/// Largest body of an internal call, in bytes.
-const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// `/internal/v1/rooms/{room}/{action}`.
 pub(crate) async fn answer(mut visit: Visit, room: &RoomName, action: &str) -> Result<Response> {

@@ -7,7 +7,7 @@ use crate::pages;
 use crate::queue;
 use crate::runtime::now_ms;
 use crate::settings::Settings;
-use crate::visit::Visit;
+use crate::visit::{BODY_BYTES_MAX, Visit};
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::Kind;
 use worker::{Context, Env, Request, Response, Result, console_error};
@@ -34,11 +34,18 @@ pub(crate) async fn route(request: Request, env: Env, context: Context) -> Resul
     }
 }
 
-async fn dispatch(visit: Visit, path: &str) -> Result<Response> {
+async fn dispatch(mut visit: Visit, path: &str) -> Result<Response> {
     // Split before decoding: nothing we name needs escapes, so an escaped name is another one.
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    if let ["api" | "auth" | "webhooks", _, ..] = segments.as_slice() {
+        return gateway::forward(visit).await;
+    }
+    if visit.announces_too_much()
+        && let Err(problem) = visit.body(BODY_BYTES_MAX).await
+    {
+        return answer::problem_document(&problem);
+    }
     match segments.as_slice() {
-        ["api" | "auth" | "webhooks", _, ..] => gateway::forward(visit).await,
         ["queue", "v1", room, action] => match room.parse::<RoomName>() {
             Ok(room) => queue::answer(visit, &room, action).await,
             Err(_) => answer::no_such_room(),
@@ -49,16 +56,16 @@ async fn dispatch(visit: Visit, path: &str) -> Result<Response> {
         },
         ["e", room] => match room.parse::<RoomName>() {
             Ok(room) => pages::room::show(visit, &room).await,
-            Err(_) => pages::no_such_room(&visit),
+            Err(_) => pages::no_such_room(&visit).await,
         },
         ["e", room, action] => match room.parse::<RoomName>() {
             Ok(room) => pages::room::act(visit, &room, action).await,
-            Err(_) => pages::no_such_room(&visit),
+            Err(_) => pages::no_such_room(&visit).await,
         },
         [""] => pages::plain(&visit, "landing", "").await,
         ["orders", id] if !id.is_empty() => pages::plain(&visit, "order", id).await,
         ["tickets", id] if !id.is_empty() => pages::plain(&visit, "ticket", id).await,
         ["assets", ..] | ["favicon.ico" | "robots.txt"] => pages::assets::serve(&visit, path).await,
-        _ => answer::not_found(),
+        _ => pages::missing(&visit).await,
     }
 }

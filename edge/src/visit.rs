@@ -11,6 +11,11 @@ use futures::StreamExt as _;
 use std::rc::Rc;
 use worker::{Context, Env, Method, Request};
 
+/// Largest body that anything but the gateway takes, in bytes.
+pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
+/// How much of a body that is too large is still listened to, in bytes.
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A request and its surroundings.
 pub(crate) struct Visit {
     pub(crate) request: Request,
@@ -112,32 +117,37 @@ impl Visit {
         .ok()
     }
 
-    /// The body, up to `bytes_max`; nothing more than that is ever read.
+    /// The body, up to `bytes_max`. What is beyond is thrown away as it comes: a client that is
+    /// cut off in the middle of sending never sees why.
     pub(crate) async fn body(&mut self, bytes_max: usize) -> Result<Vec<u8>, Problem> {
-        let too_large = || {
-            Problem::new(
-                Kind::PAYLOAD_TOO_LARGE,
-                format!("At most {bytes_max} bytes are read."),
-            )
-        };
-        let declared = self.header("content-length").and_then(|n| n.parse().ok());
-        if declared.is_some_and(|bytes: usize| bytes > bytes_max) {
-            return Err(too_large());
-        }
         let mut body = Vec::new();
         let Ok(mut stream) = self.request.stream() else {
             return Ok(body);
         };
+        let mut bytes = 0;
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_| {
                 Problem::new(Kind::MALFORMED_BODY, "The body ended before its end.")
             })?;
-            if body.len() + chunk.len() > bytes_max {
-                return Err(too_large());
+            bytes += chunk.len();
+            if bytes <= bytes_max {
+                body.extend_from_slice(&chunk);
+            } else if bytes > DISCARDED_BYTES_MAX {
+                break;
             }
-            body.extend_from_slice(&chunk);
+        }
+        if bytes > bytes_max {
+            let detail = format!("At most {bytes_max} bytes are read.");
+            return Err(Problem::new(Kind::PAYLOAD_TOO_LARGE, detail));
         }
         Ok(body)
+    }
+
+    /// Whether a body is announced that nothing here takes.
+    pub(crate) fn announces_too_much(&self) -> bool {
+        self.header("content-length")
+            .and_then(|length| length.parse().ok())
+            .is_some_and(|bytes: usize| bytes > BODY_BYTES_MAX)
     }
 }
 

@@ -16,23 +16,27 @@ pub(crate) async fn plain(visit: &Visit, name: &str, id: &str) -> Result<Respons
     }
     match Template::fetch(visit, name).await {
         Some(template) => answer::page(200, template.fill(&[("id", id)])),
-        None => missing(visit),
+        None => missing(visit).await,
     }
 }
 
 /// 404 for a room, as a page or as a problem.
-pub(crate) fn no_such_room(visit: &Visit) -> Result<Response> {
+pub(crate) async fn no_such_room(visit: &Visit) -> Result<Response> {
     if visit.wants_html() {
-        missing(visit)
+        missing(visit).await
     } else {
         answer::no_such_room()
     }
 }
 
-fn missing(visit: &Visit) -> Result<Response> {
-    if visit.wants_html() {
-        answer::page(404, include_str!("missing.html").to_owned())
-    } else {
-        answer::not_found()
+/// 404, as a page or as a problem.
+pub(crate) async fn missing(visit: &Visit) -> Result<Response> {
+    if !visit.wants_html() {
+        return answer::not_found();
     }
+    let template = Template::fetch(visit, "missing").await;
+    answer::page(
+        404,
+        template.unwrap_or_else(Template::bare_missing).fill(&[]),
+    )
 }

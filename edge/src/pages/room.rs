@@ -67,7 +67,7 @@ pub(crate) async fn show(visit: Visit, room: &RoomName) -> Result<Response> {
     }
     let document = match status_cache::status(visit, room).await {
         Ok(document) => document,
-        Err(Lack::Unknown) => return super::no_such_room(visit),
+        Err(Lack::Unknown) => return super::no_such_room(visit).await,
         Err(Lack::Unavailable) => {
             return waiting(visit, room, State::Unavailable, None, None).await;
         }
@@ -120,7 +120,7 @@ async fn enter(
         Ok(ClaimReply::Closed) => State::Closed,
         Ok(ClaimReply::SoldOut) => State::SoldOut,
         Ok(ClaimReply::InvalidPlace) => State::New,
-        Ok(ClaimReply::Unknown) => return super::no_such_room(visit),
+        Ok(ClaimReply::Unknown) => return super::no_such_room(visit).await,
         Err(Unreachable) => State::Unavailable,
     };
     waiting(visit, room, state, Some(status), Some(view)).await
@@ -204,7 +204,7 @@ fn in_words(eta: Eta) -> String {
 /// `POST /e/{room}/{action}`: the forms. Whatever comes of it is on the page they lead back to.
 pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<Response> {
     if !matches!(action, "join" | "claim" | "leave") {
-        return super::no_such_room(&visit);
+        return super::no_such_room(&visit).await;
     }
     if !visit.is_post() {
         return answer::method_not_allowed("POST");
@@ -213,7 +213,7 @@ pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<R
     match action {
         "join" => match join(&visit, room).await {
             Joined::Place { token, .. } => cookies.push(answer::place_cookie(room, &token)),
-            Joined::Unknown => return super::no_such_room(&visit),
+            Joined::Unknown => return super::no_such_room(&visit).await,
             Joined::Unavailable => {
                 return waiting(&visit, room, State::Unavailable, None, None).await;
             }

@@ -45,6 +45,11 @@ impl Template {
         Self(include_str!("fallback.html").into())
     }
 
+    /// The same for an address with nothing at it.
+    pub(super) fn bare_missing() -> Self {
+        Self(include_str!("missing.html").into())
+    }
+
     async fn read(visit: &Visit, name: &str) -> worker::Result<String> {
         let assets = visit.env.assets("ASSETS")?;
         let url = format!("{ORIGIN}/pages/{name}.html");

@@ -1,0 +1,221 @@
+// Runs the built Worker in workerd on a port of its own, with a stub for the core.
+import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync, copyFileSync, existsSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createSocket } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const workerd = join(root, "node_modules/@cloudflare/workerd-linux-64/bin/workerd");
+const build = process.env.EDGE_OUT ?? join(root, "edge/build");
+export const SECRET = "test-edge-secret";
+export const ADMISSION_KEY = Buffer.alloc(32, 7).toString("base64url");
+export const PLACE_KEY = Buffer.alloc(32, 9).toString("base64url");
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createSocket();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+/** A core that says what it was asked, streams when told to, and redirects when told to. */
+export async function startCore() {
+  const core = createServer((request, response) => {
+    const chunks = [];
+    if (request.url.startsWith("/api/v1/stream")) {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write("data: one\n\n");
+      setTimeout(() => response.end("data: two\n\n"), 400);
+      return;
+    }
+    if (request.url.startsWith("/auth/redirect")) {
+      response.writeHead(303, {
+        location: "https://issuer.example/authorize?x=1",
+        "set-cookie": ["a=1; Path=/", "b=2; Path=/"],
+      });
+      response.end();
+      return;
+    }
+    request.on("data", (chunk) => chunks.push(chunk));
+    request.on("end", () => {
+      response.writeHead(200, { "content-type": "application/json", etag: '"7"' });
+      response.end(JSON.stringify({
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: Buffer.concat(chunks).toString(),
+      }));
+    });
+  });
+  await new Promise((resolve) => core.listen(0, "127.0.0.1", resolve));
+  return { url: `http://127.0.0.1:${core.address().port}`, stop: () => core.close() };
+}
+
+function config(port, coreUrl, folder, assets) {
+  const keys = (kid, secret) => JSON.stringify(JSON.stringify([{ kid, secret }]));
+  return `
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "edge", worker = .edge),
+    (name = "assets", disk = (path = "${assets}")),
+    (name = "do", disk = (path = "${folder}/do", writable = true)),
+    (name = "internet", network = (allow = ["127.0.0.0/8"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "edge")],
+);
+const edge :Workerd.Worker = (
+  modules = [
+    (name = "index.js", esModule = embed "index.js"),
+    (name = "./index_bg.wasm", wasm = embed "index_bg.wasm"),
+  ],
+  compatibilityDate = "2026-04-01",
+  bindings = [
+    (name = "CORE_URL", text = "${coreUrl}"),
+    (name = "CATRACA_PUBLIC_URL", text = "http://127.0.0.1:${port}"),
+    (name = "CATRACA_EDGE_SECRET", text = "${SECRET}"),
+    (name = "CATRACA_ADMISSION_KEYS", text = ${keys("a1", ADMISSION_KEY)}),
+    (name = "CATRACA_PLACE_KEYS", text = ${keys("p1", PLACE_KEY)}),
+    (name = "ASSETS", service = "assets"),
+    (name = "ROOM", durableObjectNamespace = "Room"),
+    (name = "DISPENSER", durableObjectNamespace = "Dispenser"),
+  ],
+  globalOutbound = "internet",
+  durableObjectNamespaces = [
+    (className = "Room", uniqueKey = "catraca-room", enableSql = true),
+    (className = "Dispenser", uniqueKey = "catraca-dispenser", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "do"),
+);
+`;
+}
+
+/** The edge: `start`, `kill` (as `kill -9` does), `stop` for good. */
+export class Edge {
+  static async create(coreUrl) {
+    const edge = new Edge();
+    edge.folder = mkdtempSync(join(tmpdir(), "catraca-edge-"));
+    edge.port = await freePort();
+    edge.url = `http://127.0.0.1:${edge.port}`;
+    for (const name of ["do", "dist", "dist/pages", "dist/assets"]) mkdirSync(join(edge.folder, name));
+    for (const name of ["index.js", "index_bg.wasm"]) {
+      if (!existsSync(join(build, name))) throw new Error("run scripts/build-edge first");
+      copyFileSync(join(build, name), join(edge.folder, name));
+    }
+    const page = (name, text) => writeFileSync(join(edge.folder, "dist/pages", name), text);
+    page("waiting.html", "<p>{{state}}|{{room}}|{{number}}|{{ahead}}|{{message}}|{{refresh}}</p>");
+    page("shop.html", "<p>shop of {{room}}</p>");
+    page("landing.html", "<p>landing</p>");
+    page("order.html", "<p>order {{id}}</p>");
+    page("ticket.html", "<p>ticket {{id}}</p>");
+    writeFileSync(join(edge.folder, "dist/assets/app.abc123.js"), "export {};\n");
+    const text = config(edge.port, coreUrl, edge.folder, join(edge.folder, "dist"));
+    writeFileSync(join(edge.folder, "config.capnp"), text);
+    await edge.start();
+    return edge;
+  }
+
+  async start() {
+    this.log = "";
+    this.process = spawn(workerd, ["serve", "config.capnp"], {
+      cwd: this.folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream.on("data", (chunk) => { this.log += chunk; });
+    }
+    for (let tries = 0; tries < 200; tries += 1) {
+      try {
+        const response = await fetch(`${this.url}/queue/v1/no-room/nothing`);
+        await response.arrayBuffer();
+        return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 25));
+      }
+    }
+    throw new Error(`workerd did not come up: ${this.log}`);
+  }
+
+  async kill() {
+    const gone = new Promise((resolve) => this.process.once("exit", resolve));
+    this.process.kill("SIGKILL");
+    await gone;
+  }
+
+  async stop() {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  fetch(path, options = {}) {
+    return fetch(this.url + path, { redirect: "manual", ...options });
+  }
+
+  async json(path, options = {}) {
+    const response = await this.fetch(path, options);
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
+  }
+
+  async internal(room, action, body, { secret = SECRET, at = Math.floor(Date.now() / 1000) } = {}) {
+    const text = body === undefined ? "" : JSON.stringify(body);
+    const tag = createHmac("sha256", secret).update(`${at}.${text}`).digest("hex");
+    return this.json(`/internal/v1/rooms/${room}/${action}`, {
+      method: body === undefined ? "GET" : "POST",
+      headers: { "catraca-signature": `t=${at},v1=${tag}` },
+      body: body === undefined ? undefined : text,
+    });
+  }
+
+  async open(room, settings = {}) {
+    const answer = await this.internal(room, "config", roomConfig(room, settings));
+    if (answer.status !== 200) throw new Error(JSON.stringify(answer.body));
+    return answer.body;
+  }
+
+  join(room, options = {}) {
+    return this.json(`/queue/v1/${room}/join`, { method: "POST", ...options });
+  }
+
+  withPlace(room, action, token, method = "POST") {
+    return this.json(`/queue/v1/${room}/${action}`, {
+      method,
+      headers: { authorization: `Place ${token}` },
+    });
+  }
+
+  /** Claims until admitted or refused for good. */
+  async claimUntil(room, token, patience_ms = 8_000) {
+    const until = Date.now() + patience_ms;
+    for (;;) {
+      const claimed = await this.withPlace(room, "claim", token);
+      const again = claimed.status === 202 || claimed.status === 409;
+      if (!again || Date.now() > until) return claimed;
+      await sleep(Math.min(claimed.body.retry_after_ms ?? 100, 200));
+    }
+  }
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export function roomConfig(room, settings = {}) {
+  return {
+    room, version: 1, method: "fifo", identity: "anonymous", challenge: "none", control: "open",
+    opens_at: null, rate_per_minute: 60_000, max_active: 1_000, session_seconds: 600,
+    claim_window_seconds: 60, lanes: [], fail_mode: "closed", message: null, sold_out: false,
+    ...settings,
+  };
+}
+
+export function placeCookie(response, room) {
+  const cookies = response.headers.getSetCookie();
+  return cookies.find((cookie) => cookie.startsWith(`__Host-place-${room}=`));
+}
