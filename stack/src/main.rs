@@ -63,24 +63,26 @@ fn main() -> ExitCode {
                 (false, true) => Scope::Wrangler,
                 (false, false) => Scope::Workerd,
             };
-            in_runtime(up::run(
-                Options { scope, local },
-                started,
-                |plan, run, _| async move {
-                    if exit_when_ready {
-                        return Ok(Then::Exit(ExitCode::SUCCESS));
-                    }
-                    job::run(command, plan, run).await
-                },
-            ))
+            let run = Options {
+                scope,
+                local,
+                aside: !command.is_empty(),
+            };
+            in_runtime(up::run(run, started, |plan, run, _| async move {
+                if exit_when_ready {
+                    return Ok(Then::Exit(ExitCode::SUCCESS));
+                }
+                job::run(command, plan, run).await
+            }))
         }
         Command::Demo(options) => {
-            let scope = Scope::Workerd;
-            in_runtime(up::run(
-                Options { scope, local },
-                started,
-                |plan, run, report| demo::run(options, plan, run, report),
-            ))
+            let run = Options {
+                local,
+                ..Options::default()
+            };
+            in_runtime(up::run(run, started, |plan, run, report| {
+                demo::run(options, plan, run, report)
+            }))
         }
     };
     ended.unwrap_or_else(|error| {
