@@ -23,8 +23,8 @@ macro_rules! outside_session {
             "LEFT JOIN shopping_sessions s USING (event_id, jti) ",
             "LEFT JOIN accounts a ON a.account_id = t.account_id ",
             "WHERE s.jti IS NULL OR a.account_id IS NULL OR s.account_id <> t.account_id ",
-            "OR t.created_at < s.opened_at - interval '250 ms' ",
-            "OR t.created_at > least(s.expires_at, s.ended_at) + interval '250 ms'"
+            "OR t.created_at < s.opened_at - interval '1 s' ",
+            "OR t.created_at > least(s.expires_at, s.ended_at) + interval '1 s'"
         )
     };
 }

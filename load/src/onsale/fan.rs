@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::{Method, StatusCode};
 
-use super::browser::{Body, Browser, Call, Stop};
+use super::browser::Browser;
+use super::call::{Body, Call, Stop};
 use super::journal::Journal;
 use super::plan::Plan;
 use super::tally::{Outcome, Tally};

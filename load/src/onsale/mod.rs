@@ -1,9 +1,12 @@
 //! The crowd. A visitor arrives, joins the line, waits, claims, logs in, holds seats, orders,
 //! pays at the provider's page and fetches the tickets, or drops off somewhere on the way:
-//! [`plan`] says who does what, [`fan`] lives it with the steps in [`queue`] and [`shop`], each
-//! through a [`browser`] of their own; [`journal`] keeps what was acknowledged, [`tally`] counts.
+//! [`plan`] says who does what, [`fan`] lives it with the steps in [`queue`], [`shop`] and
+//! [`checkout`], each through a [`browser`] of their own; [`journal`] keeps what was acknowledged,
+//! [`tally`] counts.
 
 mod browser;
+mod call;
+mod checkout;
 mod fan;
 mod journal;
 mod plan;
@@ -13,7 +16,8 @@ mod summary;
 mod tally;
 mod wire;
 
-pub(crate) use browser::{Body, Browser, Call, Network};
+pub(crate) use browser::{Browser, Network};
+pub(crate) use call::{Body, Call};
 pub(crate) use fan::log_in;
 pub(crate) use tally::Summary;
 

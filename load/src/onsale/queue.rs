@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::browser::{Body, Browser, Call, Stop};
+use super::browser::Browser;
+use super::call::{Body, Call, Stop};
 use super::fan::Visit;
 use super::plan::LeavesWhen;
 use super::tally::Outcome;

@@ -1,27 +1,22 @@
-//! The shop: seats, order, pay page, tickets.
+//! The shop, up to a hold.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use url::Url;
-use uuid::Uuid;
 
-use super::browser::{Answer, Body, Call, Stop};
+use super::call::{Answer, Body, Call, Stop};
+use super::checkout;
 use super::fan::{Visit, is_over};
-use super::plan::{LeavesWhen, Pays};
+use super::plan::LeavesWhen;
 use super::tally::Outcome;
-use super::wire::{Accepted, Admission, Availability, Hold, Order, SeatPlan, Section};
+use super::wire::{Admission, Availability, Hold, SeatPlan, Section};
 
 /// How often a visitor looks for other seats when those wanted are gone.
 const TRIES_MAX: u32 = 6;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
-const ORDER_POLL_FIRST: Duration = Duration::from_millis(250);
-const ORDER_POLL_MAX: Duration = Duration::from_secs(2);
-/// How long someone whose card was declined keeps looking at the page.
-const DECLINED_LOOKS_FOR: Duration = Duration::from_secs(15);
 
 /// Everything between admission and the way home.
 pub(crate) async fn shop(visit: &mut Visit<'_>, admission: &Admission) -> Result<Outcome, Stop> {
@@ -35,12 +30,16 @@ pub(crate) async fn shop(visit: &mut Visit<'_>, admission: &Admission) -> Result
     }
     let hold = hold(visit, admission).await?;
     visit.journal.hold(&visit.plan.event, admission, &hold);
-    let ended = buy(visit, admission, &hold).await;
+    let ended = with_seats(visit, admission, &hold).await;
     visit.tally.stopped_holding();
     ended
 }
 
-async fn buy(visit: &mut Visit<'_>, admission: &Admission, hold: &Hold) -> Result<Outcome, Stop> {
+async fn with_seats(
+    visit: &mut Visit<'_>,
+    admission: &Admission,
+    hold: &Hold,
+) -> Result<Outcome, Stop> {
     if visit.plan.leaves == Some(LeavesWhen::Holding) {
         // One half says good-bye, the other half just goes.
         if visit.plan.rng.random_bool(0.5) {
@@ -48,20 +47,7 @@ async fn buy(visit: &mut Visit<'_>, admission: &Admission, hold: &Hold) -> Resul
         }
         return Ok(Outcome::Left);
     }
-    let order = order(visit, admission, hold).await?;
-    let url = visit
-        .browser
-        .at(&["api", "v1", "orders", &order.to_string()]);
-    let look = Call::get("order", url);
-    let Some(pay_page) = await_pay_page(visit, &look).await? else {
-        return Ok(Outcome::RanOut);
-    };
-    pay(visit, pay_page).await?;
-    match visit.plan.pays {
-        Pays::Abandon => Ok(Outcome::Abandoned),
-        Pays::Decline => await_decline(visit, &look).await,
-        Pays::Approve => await_tickets(visit, order, &look).await,
-    }
+    checkout::buy(visit, admission, hold).await
 }
 
 /// Seats set aside: by number or picked on the plan, others when those are gone.
@@ -148,150 +134,8 @@ fn pick(visit: &mut Visit<'_>, section: &str, plan: &SeatPlan) -> Option<Vec<Val
     Some(free[start..start + quantity].to_vec())
 }
 
-async fn order(visit: &Visit<'_>, admission: &Admission, hold: &Hold) -> Result<Uuid, Stop> {
-    let url = visit.browser.at(&["api", "v1", "orders"]);
-    let body = Body::Json(json!({"hold": hold.hold, "provider": visit.plan.provider}));
-    let answer = visit
-        .browser
-        .send(&Call::change("new order", Method::POST, url, body))
-        .await?;
-    match answer.status {
-        StatusCode::ACCEPTED => {
-            let Accepted { order } = answer.json()?;
-            visit.tally.ordered(answer.took);
-            visit.journal.order(&visit.plan.event, order, hold);
-            Ok(order)
-        }
-        StatusCode::GONE => Err(Stop::Ended(Outcome::RanOut)),
-        _ => Err(over_or_unexpected(&answer, admission)),
-    }
-}
-
-/// Where to pay; nothing when the order ran out before there was a page.
-async fn await_pay_page(visit: &Visit<'_>, look: &Call) -> Result<Option<Url>, Stop> {
-    let mut poll = ORDER_POLL_FIRST;
-    loop {
-        let order = look_at(visit, look).await?;
-        if let Some(next) = order.next_action {
-            return next
-                .redirect_url
-                .parse()
-                .map(Some)
-                .map_err(|error| Stop::Failed(format!("order: unreadable redirect_url: {error}")));
-        }
-        match order.status.as_str() {
-            "queued" | "awaiting_payment" => {}
-            "expired" => return Ok(None),
-            other => return Err(Stop::Failed(format!("order: {other} before it was paid"))),
-        }
-        visit
-            .browser
-            .pause(poll, "waiting for the pay page")
-            .await?;
-        poll = (poll * 3 / 2).min(ORDER_POLL_MAX);
-    }
-}
-
-/// Opens the provider's page and answers it; where that leads is looked at, but not needed.
-async fn pay(visit: &Visit<'_>, page: Url) -> Result<(), Stop> {
-    let shown = visit
-        .browser
-        .send(&Call::get("pay page", page.clone()))
-        .await?;
-    if shown.status != StatusCode::OK {
-        return Err(shown.unexpected());
-    }
-    let mut form = vec![("outcome", visit.plan.pays.outcome().to_owned())];
-    if visit.plan.pay_delay_seconds > 0 {
-        form.push(("delay_seconds", visit.plan.pay_delay_seconds.to_string()));
-    }
-    // No idempotency key: a browser's form has none, and a second post of it must do no harm.
-    let answer = visit
-        .browser
-        .follow(&Call::post_form("pay", page, form))
-        .await?;
-    if !answer.status.is_success() {
-        let stop = answer.unexpected();
-        visit.tally.odd(format!("after paying: {stop:?}"));
-    }
-    Ok(())
-}
-
-async fn await_decline(visit: &Visit<'_>, look: &Call) -> Result<Outcome, Stop> {
-    let since = Instant::now();
-    while since.elapsed() < DECLINED_LOOKS_FOR {
-        match look_at(visit, look).await?.status.as_str() {
-            "failed" | "expired" => break,
-            "paid" | "refunded" => {
-                return Err(Stop::Failed(
-                    "order: paid though the payment was declined".into(),
-                ));
-            }
-            _ => {
-                visit
-                    .browser
-                    .pause(ORDER_POLL_MAX, "waiting for the decline")
-                    .await?;
-            }
-        }
-    }
-    Ok(Outcome::Declined)
-}
-
-async fn await_tickets(visit: &Visit<'_>, order: Uuid, look: &Call) -> Result<Outcome, Stop> {
-    let mut poll = ORDER_POLL_FIRST;
-    let tickets = loop {
-        let order = look_at(visit, look).await?;
-        match order.status.as_str() {
-            "paid" => break order.tickets,
-            // Too late, and the money went back or was never taken.
-            "expired" | "refunded" => return Ok(Outcome::RanOut),
-            "failed" => {
-                return Err(Stop::Failed(
-                    "order: failed though the payment was approved".into(),
-                ));
-            }
-            _ => visit.browser.pause(poll, "waiting for the payment").await?,
-        }
-        poll = (poll * 3 / 2).min(ORDER_POLL_MAX);
-    };
-    let tickets: Vec<Uuid> = tickets
-        .into_iter()
-        .map(super::wire::TicketRef::id)
-        .collect();
-    visit.journal.paid(&visit.plan.event, order, &tickets);
-    if tickets.len() != visit.plan.quantity as usize {
-        return Err(Stop::Failed(
-            "order: paid with another number of tickets".into(),
-        ));
-    }
-    for ticket in &tickets {
-        fetch(visit, "ticket", &ticket.to_string(), "{").await?;
-        fetch(visit, "ticket image", &format!("{ticket}.svg"), "<svg").await?;
-    }
-    visit.tally.bought(tickets.len());
-    Ok(Outcome::Bought)
-}
-
-async fn fetch(visit: &Visit<'_>, name: &'static str, file: &str, holds: &str) -> Result<(), Stop> {
-    let url = visit.browser.at(&["api", "v1", "tickets", file]);
-    let answer = visit.browser.send(&Call::get(name, url)).await?;
-    if answer.status == StatusCode::OK && answer.body.contains(holds) {
-        return Ok(());
-    }
-    Err(answer.unexpected())
-}
-
-async fn look_at(visit: &Visit<'_>, look: &Call) -> Result<Order, Stop> {
-    let answer = visit.browser.send(look).await?;
-    match answer.status {
-        StatusCode::OK => answer.json(),
-        _ => Err(answer.unexpected()),
-    }
-}
-
 /// A refusal is fair once the session's time is over.
-fn over_or_unexpected(answer: &Answer, admission: &Admission) -> Stop {
+pub(super) fn over_or_unexpected(answer: &Answer, admission: &Admission) -> Stop {
     let refused = matches!(
         answer.status,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
