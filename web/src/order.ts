@@ -11,8 +11,10 @@ import { order as decodeOrder, type Order, type OrderTicket } from './wire';
 
 /** How often the order is asked for where no event stream comes through, in milliseconds. */
 const POLL_MS = 1500;
-/** The stream is doubted after this long without a word, in milliseconds. */
-const QUIET_MS = 8000;
+/** The stream tells the order at once; one that does not is held back on its way. In milliseconds. */
+const FIRST_WORD_MS = 4000;
+/** A silent stream is opened anew after this long, in milliseconds. */
+const QUIET_MS = 25_000;
 
 const id = idFromPath();
 const path = `/api/v1/orders/${encodeURIComponent(id)}`;
@@ -67,9 +69,7 @@ function awaiting(order: Order): void {
 }
 
 function tryAgain(order: Order): void {
-  const event = order.event ?? localStorage.getItem(`event-of:${id}`);
-  link(event === null ? '/' : `/e/${encodeURIComponent(event)}`,
-    event === null ? common.backToEvents : words.tryAgain);
+  link(`/e/${encodeURIComponent(order.event)}`, words.tryAgain);
 }
 
 function render(order: Order): void {
@@ -88,11 +88,11 @@ function render(order: Order): void {
       tickets(order.tickets);
       break;
     case 'failed':
-      status(words.failedHeading, words.failed, 'bad');
+      status(words.failedHeading, order.failure ?? words.failed, 'bad');
       tryAgain(order);
       break;
     case 'expired':
-      status(words.expiredHeading, words.expired, 'bad');
+      status(words.expiredHeading, order.failure ?? words.expired, 'bad');
       tryAgain(order);
       break;
     case 'refunded':
@@ -106,9 +106,9 @@ function render(order: Order): void {
 function tickets(list: readonly OrderTicket[]): void {
   const items = byId('ticket-list');
   if (items.childElementCount === list.length) return;
-  items.replaceChildren(...list.map((ticket, index) => {
+  items.replaceChildren(...list.map((ticket) => {
     const api = `/api/v1/tickets/${encodeURIComponent(ticket.ticket)}`;
-    const where = ticket.where === null ? String(index + 1) : describeSeat(ticket.where);
+    const where = describeSeat(ticket.where);
     return make('li', { class: 'card ticket' },
       make('img', { src: `${api}.svg`, alt: words.qrAlt(where), class: 'qr', width: '200', height: '200' }),
       make('h3', {}, where),
@@ -134,12 +134,12 @@ function listen(): Promise<boolean> {
       stream.close();
       resolve(settled);
     };
-    const heard = (): void => {
+    const allow = (ms: number): void => {
       clearTimeout(quiet);
-      quiet = window.setTimeout(() => end(false), QUIET_MS);
+      quiet = window.setTimeout(() => end(false), ms);
     };
     const onWord = (event: MessageEvent<string>): void => {
-      heard();
+      allow(QUIET_MS);
       try {
         const order = decodeOrder(JSON.parse(event.data));
         render(order);
@@ -148,9 +148,9 @@ function listen(): Promise<boolean> {
         end(false);
       }
     };
-    for (const name of ['message', 'order', 'status']) stream.addEventListener(name, onWord);
+    stream.addEventListener('order', onWord);
     stream.addEventListener('error', () => end(false));
-    heard();
+    allow(FIRST_WORD_MS);
   });
 }
 

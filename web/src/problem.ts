@@ -9,6 +9,8 @@ export class Problem extends Error {
     readonly kind: string,
     readonly detail: string,
     readonly retryAfterMs: number | null = null,
+    /** Of `hold_has_order`: which. */
+    readonly order: string | null = null,
   ) {
     super(`${status} ${kind}`);
   }
@@ -26,11 +28,13 @@ export class NetworkFailure extends Error {}
 export async function problemOf(response: Response): Promise<Problem> {
   let kind = '';
   let detail = '';
+  let order: string | null = null;
   try {
     const body: unknown = await response.json();
     if (typeof body === 'object' && body !== null) {
       if ('type' in body && typeof body.type === 'string') kind = body.type.split('/').pop() ?? '';
       if ('detail' in body && typeof body.detail === 'string') detail = body.detail;
+      if ('order' in body && typeof body.order === 'string') order = body.order;
     }
   } catch {
     // No JSON: the status has to do.
@@ -38,7 +42,7 @@ export async function problemOf(response: Response): Promise<Problem> {
   const retryAfter = Number(response.headers.get('retry-after'));
   return new Problem(
     response.status, kind || kindOfStatus(response.status), detail,
-    retryAfter > 0 ? retryAfter * 1000 : null,
+    retryAfter > 0 ? retryAfter * 1000 : null, order,
   );
 }
 

@@ -98,16 +98,16 @@ async function withHold(work: (hold: Hold) => Promise<void>): Promise<void> {
     await work(held);
   } catch (error) {
     if (await leadOn(error)) return;
-    const order = localStorage.getItem(memory.orderKey(held.hold));
     const kind = error instanceof Problem ? error.kind : '';
-    if (kind === 'hold_has_order' && order !== null) location.assign(`/orders/${encodeURIComponent(order)}`);
+    const order = error instanceof Problem ? error.order : null;
+    if (order !== null) location.assign(`/orders/${encodeURIComponent(order)}`);
     else if (kind === 'hold_expired' || kind === 'hold_not_found') choose(inWords(error));
     else say(inWords(error));
   }
 }
 
 function wire(): void {
-  onPress(byId('pay'), () => withHold((hold) => placeOrder(room, hold)));
+  onPress(byId('pay'), () => withHold((hold) => placeOrder(hold)));
   onPress(byId('release'), () => withHold(async (hold) => {
     await release(room, hold);
     choose(pay.released);

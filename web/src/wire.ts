@@ -136,14 +136,16 @@ export const ORDER_STATUSES = [
 
 export interface OrderTicket {
   readonly ticket: string;
-  readonly where: SeatName | null;
+  readonly where: SeatName;
 }
 
 export interface Order {
   readonly status: (typeof ORDER_STATUSES)[number];
   readonly redirectUrl: string | null;
-  readonly event: string | null;
+  readonly event: string;
   readonly tickets: readonly OrderTicket[];
+  /** Why it came to nothing, in a sentence. */
+  readonly failure: string | null;
 }
 
 export function order(value: unknown): Order {
@@ -151,17 +153,13 @@ export function order(value: unknown): Order {
   return {
     status: oneOf(it.status, ORDER_STATUSES),
     redirectUrl: maybe(it.next_action, (action) => text(fields(action).redirect_url)),
-    event: maybe(it.event, text),
-    tickets: maybe(it.tickets, (tickets) => list(tickets, orderTicket)) ?? [],
+    event: text(it.event),
+    tickets: list(it.tickets, orderTicket), failure: maybe(it.failure, text),
   };
 }
 
 function orderTicket(value: unknown): OrderTicket {
-  if (typeof value === 'string') return { ticket: value, where: null };
-  return {
-    ticket: text(fields(value).ticket),
-    where: maybe(fields(value).section, () => seatName(value)),
-  };
+  return { ticket: text(fields(value).ticket), where: seatName(value) };
 }
 
 export interface Ticket {

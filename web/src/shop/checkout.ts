@@ -17,7 +17,6 @@ export const memory = {
   key: (room: string): string => `hold:${room}`,
   keep: (room: string, hold: Hold): void => localStorage.setItem(memory.key(room), hold.hold),
   forget: (room: string): void => localStorage.removeItem(memory.key(room)),
-  orderKey: (hold: string): string => `order-of:${hold}`,
 };
 
 /** The hold kept from before, if it is still good. */
@@ -72,14 +71,11 @@ export async function showHold(hold: Hold, late: () => void): Promise<void> {
   stopCountdown = countdown(hold.expiresAt, (left) => setText(byId('hold-left'), formatCountdown(left)), late);
 }
 
-/** Places the order and goes to its page. */
-export async function placeOrder(room: string, hold: Hold): Promise<void> {
+/** Places the order and goes to its page. The hold is remembered: it leads back to the order. */
+export async function placeOrder(hold: Hold): Promise<void> {
   const order = await change('/api/v1/orders', { hold: hold.hold, provider: chosenProvider() },
     (body) => text(fields(body).order));
   stopCountdown();
-  memory.forget(room);
-  localStorage.setItem(memory.orderKey(hold.hold), order);
-  localStorage.setItem(`event-of:${order}`, room);
   location.assign(`/orders/${encodeURIComponent(order)}`);
 }
 

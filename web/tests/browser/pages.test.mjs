@@ -267,7 +267,7 @@ test('the buyer is sent to the payment page once, and not again when coming back
 
 test('who comes back without paying can go again; the back button does not send one off again', async () => {
   stub.state.loggedIn = true;
-  stub.state.orders.set('o7', { order: 'o7', status: 'awaiting_payment', tickets: [], next_action: { redirect_url: '/stub/pay/o7' } });
+  stub.state.orders.set('o7', { order: 'o7', event: 'noite', status: 'awaiting_payment', tickets: [], next_action: { redirect_url: '/stub/pay/o7' } });
   await page.goto(`${stub.url}/orders/o7?cancelled=1`);
   await visible('#next');
   assert.match(await page.textContent('#status'), /without paying/);
@@ -281,7 +281,7 @@ test('who comes back without paying can go again; the back button does not send 
 test('without an event stream the order is polled', async () => {
   stub.state.loggedIn = true;
   stub.state.instead.set('GET /api/v1/orders/o8/events', { status: 503, body: {} });
-  stub.state.orders.set('o8', { order: 'o8', status: 'queued', tickets: [], next_action: null });
+  stub.state.orders.set('o8', { order: 'o8', event: 'noite', status: 'queued', tickets: [], next_action: null });
   await page.goto(`${stub.url}/orders/o8`);
   await visible('#status[data-tone="busy"]');
   stub.state.orders.set('o8', { order: 'o8', event: 'noite', status: 'failed', tickets: [], next_action: null });
@@ -291,7 +291,7 @@ test('without an event stream the order is polled', async () => {
 
 test('an address for a script is no payment page', async () => {
   stub.state.loggedIn = true;
-  stub.state.orders.set('o6', { order: 'o6', status: 'awaiting_payment', tickets: [],
+  stub.state.orders.set('o6', { order: 'o6', event: 'noite', status: 'awaiting_payment', tickets: [],
     next_action: { redirect_url: 'javascript:document.title="owned"' } });
   await page.goto(`${stub.url}/orders/o6`);
   await visible('#status[data-tone="busy"]');
@@ -304,4 +304,15 @@ test('text from the organiser stays text', async () => {
   await state('waiting');
   assert.equal(await page.textContent('#message-text'), '<img src=x onerror=alert(1)>');
   assert.equal(await page.locator('#message-text img').count(), 0);
+});
+
+test('a hold that is being paid for leads to its order', async () => {
+  await enterShop();
+  await page.click('button[aria-label="Take 2 places: Lawn"]');
+  await visible('#view-hold');
+  stub.state.orders.set('o5', { order: 'o5', event: 'noite', status: 'queued', tickets: [], next_action: null });
+  const taken = { type: 'https://catraca.dev/problems/hold_has_order', title: 't', status: 409, detail: 'd', order: 'o5' };
+  stub.state.instead.set('POST /api/v1/orders', { status: 409, type: 'application/problem+json', body: taken });
+  await page.click('#pay');
+  await page.waitForURL('**/orders/o5');
 });

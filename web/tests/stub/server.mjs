@@ -1,7 +1,7 @@
 // A stand-in for the edge and the core, as far as the pages see them: for page tests that need
 // odd states on demand. What it answers follows the HTTP contract; it keeps everything in memory.
 import { createServer } from 'node:http';
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const dist = fileURLToPath(new URL('../../dist', import.meta.url));
@@ -146,6 +146,9 @@ async function answer(state, method, path, body) {
 
 /** Starts the stand-in on a free port: `{url, state, close}`. */
 export async function startStub() {
+  await access(`${dist}/pages/landing.html`).catch(() => {
+    throw new Error('the pages are not built: run node web/build.mjs');
+  });
   const state = initialState();
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, 'http://stub');
@@ -189,7 +192,7 @@ function streamOrder(state, id, response) {
   let before = '';
   const timer = setInterval(() => {
     const now = JSON.stringify(state.orders.get(id) ?? null);
-    if (now !== before) response.write(`data: ${now}\n\n`);
+    if (now !== before) response.write(`event: order\ndata: ${now}\n\n`);
     before = now;
   }, 50);
   response.on('close', () => clearInterval(timer));

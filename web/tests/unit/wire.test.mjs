@@ -17,9 +17,9 @@ test('general admission has neither row nor seat', () => {
 });
 
 test('an order before and after payment', () => {
-  const queued = wire.order({ status: 'queued', next_action: null, tickets: [] });
+  const queued = wire.order({ event: 'e', status: 'queued', next_action: null, tickets: [] });
   assert.equal(queued.redirectUrl, null);
-  const paid = wire.order({ status: 'paid', next_action: null, tickets: [{ ticket: 't1', section: 'A', row: '1', seat: '2' }] });
+  const paid = wire.order({ event: 'e', status: 'paid', next_action: null, tickets: [{ ticket: 't1', section: 'A', row: '1', seat: '2' }] });
   assert.deepEqual(paid.tickets, [{ ticket: 't1', where: { section: 'A', row: '1', seat: '2' } }]);
-  assert.throws(() => wire.order({ status: 'whatever' }));
+  assert.throws(() => wire.order({ event: 'e', status: 'whatever' }));
 });
