@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::StatusCode;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
@@ -106,7 +107,7 @@ impl Txn<'_> {
             None => Remembered::Nothing,
             Some(reply) if reply.fingerprint == fingerprint => Remembered::Answer(Answer {
                 status: StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK),
-                body: reply.body.clone(),
+                body: serde_json::from_str(reply.body.get()).unwrap_or_default(),
                 replayed: true,
             }),
             Some(_) => Remembered::OtherRequest,
@@ -118,9 +119,14 @@ impl Txn<'_> {
             key,
             fingerprint,
             status: answer.status.as_u16(),
-            body: answer.body.clone(),
+            body: raw(&answer.body),
         }));
     }
+}
+
+/// JSON as its text: takes a tenth of the memory.
+pub(crate) fn raw(value: &Value) -> Box<RawValue> {
+    RawValue::from_string(value.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// What makes two requests the same under one key.
@@ -137,8 +143,9 @@ pub(crate) fn fingerprint(path: &str, body: &[u8]) -> String {
 impl App {
     pub(crate) async fn open(config: Config, address: SocketAddr) -> anyhow::Result<Self> {
         let folder = config.data.clone();
+        let delivers = config.webhook_base.is_some();
         let (journal, world) = tokio::task::spawn_blocking(move || {
-            let mut world = World::default();
+            let mut world = World::new(delivers);
             let journal = Journal::open(&folder, |change| world.apply(change))?;
             anyhow::Ok((journal, world))
         })

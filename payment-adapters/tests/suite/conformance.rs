@@ -1,8 +1,10 @@
 //! One suite over every adapter, against the sandbox, over real HTTP.
 
-use crate::support::{Rig, captured, money, payment, repeated};
+use crate::support::{Rig, captured, money, payment, repeated, setting};
 use axum::http::StatusCode;
-use catraca_payments::{AdapterError, PaymentStatus, ProviderRef, RefundState, WebhookError};
+use catraca_payments::{
+    AdapterError, PaymentStatus, ProviderRef, RefundState, Registry, WebhookError,
+};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -32,6 +34,8 @@ conformance!(
     unknown_reference,
     webhooks_verify,
     webhooks_are_retried,
+    webhooks_survive_being_killed,
+    wrong_credentials,
     held_back_then_resolved,
     held_back_decline,
     survives_being_killed,
@@ -365,6 +369,39 @@ async fn webhooks_are_retried(provider: &'static str) {
     rig.verified(&delivery).await;
 }
 
+async fn webhooks_survive_being_killed(provider: &'static str) {
+    let mut rig = Rig::new(provider).await;
+    *rig.inbox.refuse.lock().unwrap() = u32::MAX;
+    rig.authorised().await;
+    rig.restart();
+    *rig.inbox.refuse.lock().unwrap() = 0;
+    let delivery = rig.delivery(first_event(provider)).await;
+    let now = OffsetDateTime::now_utc();
+    repeated(async || {
+        let verified = rig
+            .adapter
+            .verify_webhook(&delivery.headers, &delivery.body, now);
+        verified.await.map_err(|error| match error {
+            WebhookError::Unavailable(error) => error,
+            other => panic!("{other:?}"),
+        })
+    })
+    .await;
+}
+
+/// A wrong key is our fault, and said to be.
+async fn wrong_credentials(provider: &'static str) {
+    let rig = Rig::new(provider).await;
+    let wrong = |name: &str| match name {
+        "CATRACA_CARD_SECRET_KEY" | "CATRACA_PAYPAL_CLIENT_SECRET" => Some("wrong".to_owned()),
+        _ => setting(&rig.base, name),
+    };
+    let registry = Registry::from_settings(&wrong).unwrap();
+    let adapter = registry.get(provider).unwrap();
+    let error = adapter.start(&payment("BRL", 100)).await.unwrap_err();
+    assert!(matches!(error, AdapterError::Rejected { .. }), "{error:?}");
+}
+
 async fn held_back_then_resolved(provider: &'static str) {
     let rig = Rig::new(provider).await;
     let (payment, started) = rig.start().await;
@@ -515,4 +552,21 @@ async fn card_voided_while_processing() {
     rig.status_after(&started.provider_ref, &waiting).await;
     let status = rig.adapter.void(&started.provider_ref).await.unwrap();
     assert_eq!(status, PaymentStatus::Voided);
+}
+
+/// Stripe remembers the refusal to close the page under its key; a later one must not be met by it.
+#[tokio::test]
+async fn card_closed_after_a_held_back_decline() {
+    let rig = Rig::new("card").await;
+    let (_, started) = rig.start().await;
+    let form = [("outcome", "decline"), ("delay_seconds", "1")];
+    rig.choose(&started, &form).await;
+    let waiting = rig.adapter.void(&started.provider_ref).await.unwrap();
+    assert!(
+        matches!(waiting, PaymentStatus::Pending { .. }),
+        "{waiting:?}"
+    );
+    rig.status_after(&started.provider_ref, &waiting).await;
+    let status = rig.adapter.void(&started.provider_ref).await.unwrap();
+    assert_eq!(status, PaymentStatus::Expired);
 }

@@ -1,5 +1,5 @@
 //! The adapters over real HTTP: against the sandbox, and against providers that misbehave.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
 mod faults;

@@ -205,6 +205,6 @@ pub(crate) fn event(payment: &Payment, kind: &str, now_ms: i64, base: &str) -> E
         provider: payment.provider,
         kind: kind.to_owned(),
         created_ms: now_ms,
-        body,
+        body: crate::app::raw(&body),
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn events(world: &World, _: &str, _: &str, form: &Form) -> Outcome {
         .filter(|event| event.provider == Provider::Card)
         .filter(|event| kind.is_none_or(|kind| event.kind == kind))
         .take(limit + 1)
-        .map(|event| event.body.clone())
+        .filter_map(|event| serde_json::from_str(event.body.get()).ok())
         .collect();
     let has_more = found.len() > limit;
     found.truncate(limit);
