@@ -12,8 +12,8 @@ use super::report::Finding;
 
 const CHECKS: [&str; 6] = [
     // An order that is open although its hold is over. Open ones with a live hold may stay so.
-    "SELECT format('unsettled: order %s (%s) is open since %s, its hold is over', o.order_id,
-            o.status, o.created_at)
+    "SELECT format('unsettled: order %s (%s) is open since %s, its hold is over%s', o.order_id,
+            o.status, o.created_at, '; quarantined: ' || o.quarantined)
      FROM orders o JOIN holds h USING (event_id, hold_id)
      WHERE o.status IN ('queued', 'awaiting_payment')
         AND (h.state <> 'active' OR h.expires_at <= now())",

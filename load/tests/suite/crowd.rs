@@ -1,9 +1,11 @@
 //! The crowd goes all the way, is patient, and complains when it should.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use crate::product;
@@ -165,6 +167,28 @@ async fn a_visitor_whose_time_is_up_says_what_it_waited_for() -> anyhow::Result<
         ran.summary["failures"]["timed out: waiting in line"] == 2,
         "{:#}",
         ran.summary
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_waited_for() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    drop(listener);
+    let edge = format!("http://{address}");
+    let (ran, started) = tokio::join!(
+        crowd(&edge, &["--crowd", "5", "--leave-percent", "0"]),
+        async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            product::start_on(TcpListener::bind(address).await?, false)
+        }
+    );
+    let (ran, _product) = (ran?, started?);
+    ensure!(ran.success && ran.of("failed") == 0, "{:#}", ran.summary);
+    ensure!(
+        ran.summary["retries"]["status: connection lost"].as_u64() > Some(0),
+        "retried"
     );
     Ok(())
 }

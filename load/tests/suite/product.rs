@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// General admission, beside forty numbered seats.
@@ -34,14 +35,19 @@ pub(crate) struct World {
     pub(crate) imageless: bool,
 }
 
-type Shared = Arc<Mutex<World>>;
+pub(crate) type Shared = Arc<Mutex<World>>;
 
 fn lock(world: &Shared) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts it; its address, and what it knows.
-pub(crate) async fn start(imageless: bool) -> anyhow::Result<(String, Arc<Mutex<World>>)> {
+pub(crate) async fn start(imageless: bool) -> anyhow::Result<(String, Shared)> {
+    start_on(TcpListener::bind("127.0.0.1:0").await?, imageless)
+}
+
+/// Starts it on a listener.
+pub(crate) fn start_on(listener: TcpListener, imageless: bool) -> anyhow::Result<(String, Shared)> {
     let free = (1..=4)
         .flat_map(|row| (1..=10).map(move |seat| (row, seat)))
         .collect();
@@ -74,7 +80,6 @@ pub(crate) async fn start(imageless: bool) -> anyhow::Result<(String, Arc<Mutex<
         .route("/pay/{order}", get(async || "<form method=post>").post(pay))
         .route("/api/v1/tickets/{file}", get(ticket))
         .with_state(Arc::clone(&world));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async { axum::serve(listener, app).await });
     Ok((format!("http://{address}"), world))
