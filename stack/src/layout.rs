@@ -54,6 +54,14 @@ impl Layout {
         Ok(path)
     }
 
+    /// The built pages. The folder must exist for the edge to start, even without any.
+    pub fn pages(&self) -> anyhow::Result<PathBuf> {
+        let path = self.root.join("web/dist");
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
+    }
+
     /// Where other programs learn about the run.
     pub fn run_file(&self) -> PathBuf {
         self.local.join("run.json")

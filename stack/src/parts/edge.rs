@@ -93,7 +93,7 @@ fn workerd(layout: &Layout) -> anyhow::Result<PathBuf> {
 }
 
 fn configuration(plan: &Plan, folder: &Path) -> anyhow::Result<String> {
-    let assets = plan.layout.folder("../web/dist")?.canonicalize()?;
+    let assets = plan.layout.pages()?;
     let mut bound = String::new();
     for (name, value) in bindings(plan) {
         // Writing to a String can't fail.

@@ -13,7 +13,7 @@ use crate::probe::Probe;
 /// The part. Secrets reach it by a file in `.local/`, never by its arguments.
 pub fn part(plan: &Plan) -> anyhow::Result<Part> {
     let folder = plan.layout.folder("edge")?;
-    plan.layout.folder("../web/dist")?;
+    plan.layout.pages()?;
     let mut variables = String::new();
     for (name, value) in edge::bindings(plan) {
         // Writing to a String can't fail.
