@@ -85,7 +85,9 @@ async function take(wish: Wish): Promise<void> {
   try {
     await showHeld(await change('/api/v1/holds', { event: room, ...wish }, decodeHold));
   } catch (error) {
-    if (!await leadOn(error)) say(inWords(error));
+    if (await leadOn(error)) return;
+    say(inWords(error));
+    await chooser?.refresh();
   } finally {
     setText(byId('busy'), '');
   }

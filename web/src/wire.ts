@@ -118,7 +118,7 @@ export interface Hold {
   readonly seats: readonly SeatName[];
   readonly total: Money;
   readonly expiresAt: string;
-  /** `active` until it is paid, given back or too late. */
+  /** `active`, until it is `sold`, `released` or `expired`. */
   readonly state: string;
 }
 
@@ -126,7 +126,7 @@ export function hold(value: unknown): Hold {
   const it = fields(value);
   return {
     hold: text(it.hold), seats: list(it.seats, seatName), total: money(it.total),
-    expiresAt: text(it.expires_at), state: maybe(it.state ?? it.status, text) ?? 'active',
+    expiresAt: text(it.expires_at), state: text(it.state),
   };
 }
 
@@ -171,9 +171,8 @@ export interface Ticket {
 
 export function ticket(value: unknown): Ticket {
   const it = fields(value);
-  const status = maybe(it.status ?? it.state, text) ?? 'valid';
   return {
     event: text(it.event), where: seatName(value), code: text(it.code),
-    valid: !['void', 'voided', 'refunded', 'cancelled', 'revoked'].includes(status),
+    valid: maybe(it.voided_at, text) === null,
   };
 }

@@ -25,7 +25,7 @@ export async function rememberedHold(room: string): Promise<Hold | null> {
   if (id === null) return null;
   try {
     const hold = await get(`/api/v1/holds/${encodeURIComponent(id)}`, decodeHold);
-    const live = ['active', 'held'].includes(hold.state) && Date.parse(hold.expiresAt) > Date.now();
+    const live = hold.state === 'active' && Date.parse(hold.expiresAt) > Date.now();
     if (live) return hold;
   } catch {
     // Gone, or of another account: choose anew.

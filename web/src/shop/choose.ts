@@ -10,6 +10,8 @@ import { Picker } from './picker';
 
 /** How often free places are asked for, in milliseconds. */
 const REFRESH_MS = 2000;
+/** The seat plan is large: it comes with every so many of these. */
+const PLAN_EVERY = 2;
 
 /** What the visitor wants to hold. */
 export type Wish =
@@ -62,8 +64,8 @@ export class Choose {
   /** Shows free places and keeps them fresh until [`stop`]. */
   async start(): Promise<void> {
     const mine = (this.running += 1);
-    while (mine === this.running) {
-      if (document.visibilityState === 'visible') await this.refresh();
+    for (let round = 0; mine === this.running; round += 1) {
+      if (document.visibilityState === 'visible') await this.refresh(round % PLAN_EVERY === 0);
       await sleep(jitterMs(REFRESH_MS, Math.random));
     }
   }
@@ -72,11 +74,12 @@ export class Choose {
     this.running += 1;
   }
 
-  private async refresh(): Promise<void> {
+  /** Asks once, now. */
+  async refresh(withPlan = true): Promise<void> {
     try {
       const sections = await this.watched.changed();
       if (sections !== null) this.render(sections);
-      await this.picker?.it.refresh();
+      if (withPlan) await this.picker?.it.refresh();
       setText(byId('stale'), '');
     } catch (error) {
       if (endsShopping(error)) this.callbacks.ended();
