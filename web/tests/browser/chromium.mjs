@@ -1,5 +1,5 @@
 // Starting the browser, and what every page test does with it.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -41,6 +41,21 @@ export async function openBrowser(options = {}) {
 export async function snap(page, name, fullPage = true) {
   await mkdir(screenshots, { recursive: true });
   await page.screenshot({ path: `${screenshots}/${name}.png`, fullPage });
+}
+
+/** Puts saved pictures side by side, as the phone screens they are, into one. */
+export async function strip(page, name, pictures) {
+  const images = await Promise.all(pictures.map(async (picture) => {
+    const data = await readFile(`${screenshots}/${picture}.png`, 'base64');
+    return `<div><img src="data:image/png;base64,${data}"></div>`;
+  }));
+  const style = 'body{margin:0;padding:16px;display:flex;gap:16px;background:#d9ddda}'
+    + `div{width:${PHONE.width}px;height:${PHONE.height}px;overflow:hidden;border-radius:18px}img{display:block}`;
+  await page.goto('about:blank');
+  await page.setViewportSize({ width: pictures.length * (PHONE.width + 16) + 16, height: PHONE.height + 32 });
+  await page.setContent(`<style>${style}</style>${images.join('')}`);
+  await page.waitForFunction(() => [...document.images].every((image) => image.complete && image.naturalWidth > 0));
+  await snap(page, name, false);
 }
 
 /** Collects what a page must not do: script errors, and breaches of its content security policy. */

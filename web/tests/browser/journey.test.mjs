@@ -1,7 +1,7 @@
 // A fan's whole way on the running stack, from the landing page to the QR code.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { DESKTOP, openBrowser, snap, watchErrors } from './chromium.mjs';
+import { DESKTOP, openBrowser, snap, strip, watchErrors } from './chromium.mjs';
 import { operator, runningStack } from './operator.mjs';
 
 /** The room polls at most every 20 s; with the way in, that is the longest anything here takes. */
@@ -60,7 +60,7 @@ async function pay(page, provider, outcome) {
   await visible(page, `[name="outcome"][value="${outcome}"]`);
   await snap(page, `pay-${provider}`);
   await page.click(`[name="outcome"][value="${outcome}"]`);
-  await page.waitForURL(/\/orders\//, PATIENCE);
+  await page.waitForURL(`${edge}/orders/**`, PATIENCE);
 }
 
 async function seesTickets(page, count) {
@@ -111,6 +111,7 @@ test('from the landing page to a ticket with its QR code', async () => {
     const pdf = await page.request.get(new URL(await page.getAttribute('#pdf', 'href'), edge).href);
     assert.equal(pdf.status(), 200);
     assert.equal((await pdf.body()).subarray(0, 5).toString(), '%PDF-');
+    await strip(page, 'journey', ['landing', 'waiting', 'shop-seats', 'shop-pay', 'ticket']);
   });
 });
 
