@@ -1,7 +1,10 @@
 //! The program's parts, and the server that is given its listener and its shutdown.
 
 use crate::config::Config;
-use crate::{admin, admission, catalogue, db, error, holds, login, metrics, orders, purchase, rooms, tickets};
+use crate::side::Breaker;
+use crate::{
+    admin, admission, catalogue, db, error, holds, login, metrics, orders, purchase, rooms, tickets,
+};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -26,6 +29,8 @@ pub struct Parts {
     pub db: Pool,
     /// Redis. Every command may fail; nobody may be wrong for it.
     pub redis: ConnectionManager,
+    /// Whether Redis is worth asking just now.
+    pub breaker: Breaker,
     /// Payment providers.
     pub providers: Registry,
     /// For calls to `OpenID` providers and to the edge.
@@ -34,6 +39,8 @@ pub struct Parts {
     pub login: login::Login,
     /// Shopping sessions seen lately.
     pub sessions: admission::ShoppingSessions,
+    /// Who hears of changed orders.
+    pub changes: orders::changes::Changes,
     /// What is on sale, in memory.
     pub catalogue: catalogue::Catalogue,
     /// Prometheus.
@@ -54,6 +61,16 @@ impl App {
     /// # Errors
     /// When a setting can't be used.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
+        let providers = Registry::from_settings(&|name| std::env::var(name).ok())
+            .context("payment providers")?;
+        Self::with_providers(config, providers).await
+    }
+
+    /// [`App::new`] with these payment providers.
+    ///
+    /// # Errors
+    /// When a setting can't be used.
+    pub async fn with_providers(config: Config, providers: Registry) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(3))
@@ -65,15 +82,15 @@ impl App {
             .set_connection_timeout(Some(Duration::from_secs(1)))
             .set_response_timeout(Some(Duration::from_secs(1)))
             .set_number_of_retries(1);
-        let providers = Registry::from_settings(&|name| std::env::var(name).ok())
-            .context("payment providers")?;
         Ok(Self(Arc::new(Parts {
             db: db::pool(&config)?,
             redis: ConnectionManager::new_lazy_with_config(redis, redis_config)?,
+            breaker: Breaker::default(),
             providers,
             login: login::Login::new(&config, http.clone())?,
             http,
             sessions: admission::ShoppingSessions::default(),
+            changes: orders::changes::Changes::default(),
             catalogue: catalogue::Catalogue::new(),
             metrics: metrics::Metrics::install()?,
             config,
@@ -84,6 +101,7 @@ impl App {
     pub fn router(&self) -> Router {
         Router::new()
             .merge(admin::router())
+            .merge(admission::router())
             .merge(catalogue::router())
             .merge(holds::router())
             .merge(login::router())

@@ -37,6 +37,9 @@ pub struct Config {
     /// Most database connections of this process.
     #[arg(long, env = "CATRACA_DATABASE_CONNECTIONS", default_value_t = 24)]
     pub database_connections: usize,
+    /// Most calls to one payment provider under way at once, in this process.
+    #[arg(long, env = "CATRACA_PROVIDER_CALLS_IN_FLIGHT", default_value_t = 32)]
+    pub provider_calls_in_flight: usize,
 }
 
 /// The serving role's own.

@@ -1,0 +1,153 @@
+//! `GET /api/v1/orders/{order}`: the order as its buyer sees it.
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::holds::sale::GrantedSeat;
+use crate::login::Account;
+use crate::purchase::sql;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use catraca_domain::ids::{AccountId, EventNumber, HoldId, OrderId, TicketId};
+use catraca_domain::money::Money;
+use catraca_domain::problem::Kind;
+use catraca_domain::settlement::{OrderStatus, Payment};
+use serde::Serialize;
+use tokio_postgres::Row;
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct OrderView {
+    order: OrderId,
+    event: String,
+    pub(super) status: OrderStatus,
+    hold: HoldId,
+    seats: Vec<SeatView>,
+    total: Money,
+    provider: String,
+    next_action: Option<NextAction>,
+    tickets: Vec<TicketView>,
+    failure: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct SeatView {
+    section: String,
+    row: Option<String>,
+    seat: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct NextAction {
+    redirect_url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct TicketView {
+    ticket: TicketId,
+    #[serde(flatten)]
+    seat: SeatView,
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    account: Account,
+    Path(order): Path<String>,
+) -> Result<impl IntoResponse, ApiError> {
+    let order = load(&app, account.id, parse(&order)?).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(order)))
+}
+
+/// An id that is none names nothing.
+pub(super) fn parse(order: &str) -> Result<OrderId, ApiError> {
+    order.parse().map_err(|_| not_found())
+}
+
+pub(super) fn not_found() -> ApiError {
+    ApiError::new(Kind::ORDER_NOT_FOUND, "No order of yours has that id.")
+}
+
+/// The account's order.
+///
+/// # Errors
+/// 404 for another's as for none.
+pub(super) async fn load(
+    app: &App,
+    account: AccountId,
+    order: OrderId,
+) -> Result<OrderView, ApiError> {
+    let event = EventNumber::of(order.0);
+    let client = app.db.get().await?;
+    let row = sql::query_opt(
+        &client,
+        "SELECT e.slug, o.status, o.hold_id, h.seats, o.amount_minor, o.currency, o.provider,
+                p.state AS payment, p.redirect_url, o.failure
+         FROM orders o
+         JOIN holds h ON h.event_id = o.event_id AND h.hold_id = o.hold_id
+         JOIN payments p ON p.event_id = o.event_id AND p.order_id = o.order_id
+         JOIN events e ON e.event_id = o.event_id
+         WHERE o.event_id = $1 AND o.order_id = $2 AND o.account_id = $3",
+        &[&event.0, &order.0, &account.0],
+    )
+    .await?
+    .ok_or_else(not_found)?;
+    let mut view = read(&row, order)?;
+    if view.status == OrderStatus::Paid {
+        let tickets = sql::query(
+            &client,
+            "SELECT t.ticket_id, s.section, s.row_label, s.seat_label
+             FROM tickets t JOIN seats s USING (event_id, section, ordinal)
+             WHERE t.event_id = $1 AND t.order_id = $2 AND t.voided_at IS NULL
+             ORDER BY t.section, t.ordinal",
+            &[&event.0, &order.0],
+        )
+        .await?;
+        view.tickets = tickets.iter().map(ticket).collect();
+    }
+    Ok(view)
+}
+
+fn ticket(row: &Row) -> TicketView {
+    TicketView {
+        ticket: TicketId(row.get(0)),
+        seat: SeatView {
+            section: row.get(1),
+            row: row.get(2),
+            seat: row.get(3),
+        },
+    }
+}
+
+fn read(row: &Row, order: OrderId) -> Result<OrderView, ApiError> {
+    let odd = |what: &str| ApiError::internal(format!("order {order}: {what} can't be read"));
+    let status: OrderStatus = row.get::<_, &str>("status").parse().map_err(|_| odd("status"))?;
+    let payment: Payment = row.get::<_, &str>("payment").parse().map_err(|_| odd("payment"))?;
+    let currency = row.get::<_, &str>("currency").parse().map_err(|_| odd("currency"))?;
+    let seats: Vec<GrantedSeat> =
+        serde_json::from_value(row.get("seats")).map_err(|_| odd("seats"))?;
+    let to_pay = status == OrderStatus::AwaitingPayment && payment == Payment::Open;
+    let redirect: Option<String> = row.get("redirect_url");
+    Ok(OrderView {
+        order,
+        event: row.get("slug"),
+        status,
+        hold: HoldId(row.get("hold_id")),
+        seats: seats.into_iter().map(seat).collect(),
+        total: Money::new(row.get("amount_minor"), currency).map_err(|_| odd("amount"))?,
+        provider: row.get("provider"),
+        next_action: redirect
+            .filter(|_| to_pay)
+            .map(|redirect_url| NextAction { redirect_url }),
+        tickets: Vec::new(),
+        failure: row.get("failure"),
+    })
+}
+
+fn seat(seat: GrantedSeat) -> SeatView {
+    SeatView {
+        section: seat.section,
+        row: seat.row,
+        seat: seat.seat,
+    }
+}

@@ -1,0 +1,98 @@
+//! One worker at an order at a time.
+//!
+//! A lease is a PostgreSQL advisory lock on one connection that this process keeps for all its
+//! leases: no transaction stays open while a provider is asked, and a process that dies lets go
+//! at once. Should that connection be lost, a second worker may come to the same order while the
+//! first is still at it; [`super::settle`] says why that does no harm.
+
+use crate::error::ApiError;
+use catraca_domain::ids::OrderId;
+use deadpool_postgres::{Object, Pool};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Keeps these locks apart from others in the same database.
+const SEED: i64 = 0x0070_7572_6368_6173;
+
+/// This process's leases.
+pub(super) struct Leases {
+    pool: Pool,
+    held: Mutex<HashSet<OrderId>>,
+    connection: tokio::sync::Mutex<Option<Arc<Object>>>,
+}
+
+/// The right to settle an order, until dropped.
+pub(super) struct Lease {
+    leases: Arc<Leases>,
+    order: OrderId,
+    connection: Option<Arc<Object>>,
+}
+
+impl Leases {
+    pub(super) fn new(pool: Pool) -> Arc<Self> {
+        Arc::new(Self {
+            pool,
+            held: Mutex::default(),
+            connection: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The lease, or nothing while another has it.
+    pub(super) async fn take(self: &Arc<Self>, order: OrderId) -> Result<Option<Lease>, ApiError> {
+        if !self.held().insert(order) {
+            return Ok(None);
+        }
+        // From here on dropping the lease takes the order out of `held` again.
+        let mut lease = Lease {
+            leases: Arc::clone(self),
+            order,
+            connection: None,
+        };
+        let connection = self.connection().await?;
+        let row = connection
+            .query_one(
+                "SELECT pg_try_advisory_lock(hashtextextended($1, $2))",
+                &[&order.to_string(), &SEED],
+            )
+            .await?;
+        if !row.get::<_, bool>(0) {
+            return Ok(None);
+        }
+        lease.connection = Some(connection);
+        Ok(Some(lease))
+    }
+
+    async fn connection(&self) -> Result<Arc<Object>, ApiError> {
+        let mut slot = self.connection.lock().await;
+        match slot.as_ref().filter(|connection| !connection.is_closed()) {
+            Some(connection) => Ok(Arc::clone(connection)),
+            None => Ok(Arc::clone(slot.insert(Arc::new(self.pool.get().await?)))),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<OrderId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            self.leases.held().remove(&self.order);
+            return;
+        };
+        let (leases, order) = (Arc::clone(&self.leases), self.order);
+        tokio::spawn(async move {
+            let unlocked = connection
+                .execute(
+                    "SELECT pg_advisory_unlock(hashtextextended($1, $2))",
+                    &[&order.to_string(), &SEED],
+                )
+                .await;
+            if let Err(error) = unlocked {
+                tracing::debug!(%error, "a lease went with its connection");
+            }
+            leases.held().remove(&order);
+        });
+    }
+}
