@@ -2,13 +2,17 @@
 //
 // A panic in wasm traps and leaves its memory in an unknown state. The bindings can start the
 // module afresh (`__wbg_reset_state`), but objects handed out before still point into the old memory.
-// So nothing outside holds the real object: the runtime holds a stand-in that makes a new one from
-// the same constructor arguments once the module has been started afresh. A Durable Object then
+// So the runtime never holds the real object: it holds a stand-in that makes a new one from the same
+// constructor arguments once the module has been started afresh. A Durable Object then
 // loads itself from its storage, as after any restart. The request that panicked fails; the next works.
 import { readFileSync } from "node:fs";
 
 const bindings = readFileSync(process.argv[2], "utf8");
-const classes = [...bindings.matchAll(/^export class (\w+)/gm)].map((match) => match[1]);
+// Durable Objects are the classes that take requests; the other exports are wasm-bindgen's own.
+const durable = bindings
+  .split(/^(?=export class )/m)
+  .filter((text) => /^export class \w+ \{/.test(text) && /^ {4}fetch\(/m.test(text.split(/^\}/m)[0]))
+  .map((text) => text.match(/^export class (\w+)/)[1]);
 const functions = new Set(
   [...bindings.matchAll(/^export (?:async )?function (\w+)/gm)].map((match) => match[1]),
 );
@@ -43,63 +47,57 @@ function reviveIfFaulty() {
   health.instanceId += 1;
 }
 
-function guarded(method, self) {
-  return (...args) => {
-    reviveIfFaulty();
-    try {
-      const result = method(self(), args);
-      if (typeof result?.then !== "function") return result;
-      return new Promise((resolve, reject) => {
-        inFlight.add(reject);
-        result.then(
-          (value) => { inFlight.delete(reject); resolve(value); },
-          (fault) => { inFlight.delete(reject); noteFault(fault); reject(fault); },
-        );
-      });
-    } catch (fault) {
-      noteFault(fault);
-      throw fault;
-    }
-  };
+// Calls into wasm; a trap fails this call and all others in flight.
+function guarded(call) {
+  reviveIfFaulty();
+  try {
+    const result = call();
+    if (typeof result?.then !== "function") return result;
+    return new Promise((resolve, reject) => {
+      inFlight.add(reject);
+      result.then(
+        (value) => { inFlight.delete(reject); resolve(value); },
+        (fault) => { inFlight.delete(reject); noteFault(fault); reject(fault); },
+      );
+    });
+  } catch (fault) {
+    noteFault(fault);
+    throw fault;
+  }
 }
 
-// Looks like an instance of Class to the runtime, and outlives restarts of the wasm module.
+// A class with the methods of Class, whose objects outlive restarts of the wasm module.
 function standIn(Class) {
-  return new Proxy(Class, {
-    construct(target, args, newTarget) {
-      reviveIfFaulty();
-      let instance;
-      let madeIn;
-      const current = () => {
-        if (instance === undefined || madeIn !== health.instanceId) {
-          instance = Reflect.construct(target, args, newTarget);
-          madeIn = health.instanceId;
-        }
-        return instance;
-      };
-      try {
-        current();
-      } catch (fault) {
-        health.criticalError = true;
-        throw fault;
-      }
-      return new Proxy(instance, {
-        get(_, property) {
-          const value = Reflect.get(current(), property);
-          if (typeof value !== "function") return value;
-          return guarded((self, callArgs) => Reflect.apply(self[property], self, callArgs), current);
-        },
-        set: (_, property, value) => Reflect.set(current(), property, value),
-      });
-    },
-  });
+  const real = Symbol("the object in wasm");
+  class StandIn {
+    constructor(...args) {
+      this[real] = { args };
+      guarded(() => current(this));
+    }
+  }
+  function current(self) {
+    const held = self[real];
+    if (held.instance === undefined || held.madeIn !== health.instanceId) {
+      held.instance = new Class(...held.args);
+      held.madeIn = health.instanceId;
+    }
+    return held.instance;
+  }
+  for (const name of Object.getOwnPropertyNames(Class.prototype)) {
+    if (["constructor", "free", "__destroy_into_raw"].includes(name)) continue;
+    StandIn.prototype[name] = function (...args) {
+      return guarded(() => current(this)[name](...args));
+    };
+  }
+  return StandIn;
 }
 
-class Entrypoint extends WorkerEntrypoint {
+export default class extends WorkerEntrypoint {
 ${handlers
-  .map((name) => `  ${name}(event) { return wasm.${name}.call(this, event, this.env, this.ctx); }`)
+  .map((name) => `  ${name}(event) {
+    return guarded(() => wasm.${name}.call(this, event, this.env, this.ctx));
+  }`)
   .join("\n")}
 }
-export default standIn(Entrypoint);
-${classes.map((name) => `export const ${name} = standIn(wasm.${name});`).join("\n")}
+${durable.map((name) => `export const ${name} = standIn(wasm.${name});`).join("\n")}
 `);
