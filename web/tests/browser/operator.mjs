@@ -73,7 +73,7 @@ class Operator {
   async event(prefix) {
     const event = `${prefix}-${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
     await this.call('POST', '/api/v1/admin/events', {
-      event, title: `Noite Estrelada ${event}`, venue: 'Teatro Municipal, São Paulo', starts_at: '2030-03-12T22:00:00Z',
+      event, title: 'Noite Estrelada', venue: 'Teatro Municipal, São Paulo', starts_at: '2030-03-12T22:00:00Z',
       currency: 'BRL', max_seats_per_buyer: 4, hold_seconds: 300,
     });
     const lines = ['section,kind,row,seat,capacity,price_minor,x,y', 'Lawn,general,,,50,8000,,'];
