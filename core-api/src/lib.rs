@@ -19,5 +19,6 @@ pub mod metrics;
 pub mod orders;
 pub mod purchase;
 pub mod rooms;
+pub mod side;
 pub mod tickets;
 pub mod worker;

@@ -67,6 +67,17 @@ impl<'a> Once<'a> {
         }
     }
 
+    /// The same text for the same request, and for no other.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.account.0.as_bytes());
+        hash.update(self.route.as_bytes());
+        hash.update([0]);
+        hash.update(self.key.as_bytes());
+        hash.update(&self.request_sha256);
+        hex::encode(hash.finalize())
+    }
+
     /// The reply given before, if there is one. Takes a lock on the key until the transaction
     /// ends, so that two at once become one after the other.
     ///

@@ -1,7 +1,10 @@
 //! The worker role: a set of tasks that run until told to stop.
 
 use crate::app::App;
+use crate::error::ApiError;
+use crate::holds;
 use std::future::Future;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,10 +16,41 @@ pub async fn run(app: App, shutdown: impl Future<Output = ()> + Send) -> anyhow:
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     // Each task: `tasks.spawn(module::run(app.clone(), stop.clone()))`, one line each.
-    let _ = (&app, &tasks);
+    tasks.spawn(crate::purchase::run(app.clone(), stop.clone()));
+    tasks.spawn(holds::sweeper::run(app.clone(), stop.clone()));
     shutdown.await;
     stop.cancel();
     tasks.close();
     tasks.wait().await;
     Ok(())
+}
+
+/// Does `work` again and again, `pause` between, until stopped. A failure is logged, and the next
+/// try comes later each time, up to half a minute.
+pub async fn every<W>(
+    stop: CancellationToken,
+    pause: Duration,
+    name: &'static str,
+    mut work: impl FnMut() -> W,
+) where
+    W: Future<Output = Result<(), ApiError>>,
+{
+    let mut failures: u32 = 0;
+    loop {
+        match work().await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                metrics::counter!("catraca_task_failures_total", "task" => name).increment(1);
+                tracing::warn!(task = name, ?error, failures, "a round failed");
+            }
+        }
+        let wait = pause
+            .saturating_mul(1 << failures.min(8))
+            .min(Duration::from_secs(30).max(pause));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
 }

@@ -1,0 +1,424 @@
+//! `POST /api/v1/holds`: one transaction that checks the session and the buyer's limit, claims the
+//! seats ([`super::claim`]) and writes the hold. All of it happens, or none.
+
+use super::claim::{self, Claim, Claimed, Patience, Section};
+use super::request::{HoldRequest, SeatName, Wish};
+use super::sale::GrantedSeat;
+use super::seat_lock::{Busy, SeatLocks};
+use super::view::HoldView;
+use crate::admission::{Shopper, lock_session};
+use crate::app::App;
+use crate::db::expect_rows;
+use crate::error::ApiError;
+use crate::http::body::JsonBody;
+use crate::http::idempotency::{IdempotencyKey, Once, Reply};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use catraca_domain::ids::{EventNumber, HoldId, RoomName};
+use catraca_domain::money::{Currency, Money};
+use catraca_domain::problem::{Kind, Problem};
+use catraca_domain::reservation::HoldState;
+use deadpool_postgres::Transaction;
+use serde_json::{Value, json};
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// How often a claim by quantity passes locked seats by before it waits for them.
+const SKIPS: u32 = 3;
+
+/// Holds seats for the shopper.
+pub(super) async fn take(
+    State(app): State<App>,
+    shopper: Shopper,
+    key: IdempotencyKey,
+    body: JsonBody<HoldRequest>,
+) -> Result<Response, ApiError> {
+    same_event(&app, &shopper, &body.parsed.event).await?;
+    let wish = Wish::parse(body.parsed)?;
+    let once = Once::new(shopper.account.id, "holds", &key, &body.value);
+    let locks = match &wish {
+        Wish::Quantity { .. } => None,
+        Wish::Chosen(seats) => {
+            let owner = once.fingerprint();
+            let taken = SeatLocks::take(&app, shopper.event, seats, owner).await;
+            taken.map_err(|Busy(busy)| seats_taken(busy.iter().filter_map(|i| seats.get(*i))))?
+        }
+    };
+    let outcome = until_decided(&app, &shopper, &wish, &once).await;
+    if let Some(locks) = locks {
+        locks.give_back(&app);
+    }
+    let outcome_name = match &outcome {
+        Ok(_) => "granted",
+        Err(ApiError::Problem(_)) => "refused",
+        Err(_) => "failed",
+    };
+    metrics::counter!("catraca_hold_requests_total", "outcome" => outcome_name).increment(1);
+    let (status, reply) = outcome?;
+    Ok((status, Json(reply)).into_response())
+}
+
+/// The body names the event that the admission is for.
+async fn same_event(app: &App, shopper: &Shopper, event: &str) -> Result<(), ApiError> {
+    if event == shopper.slug.as_str() {
+        return Ok(());
+    }
+    let known = match event.parse::<RoomName>() {
+        Ok(slug) => app.catalogue.number_of(app, &slug).await?.is_some(),
+        Err(_) => false,
+    };
+    Err(if known {
+        ApiError::new(
+            Kind::INVALID_ADMISSION,
+            format!("The admission is for {}.", shopper.slug),
+        )
+    } else {
+        ApiError::field("event", "there is no such event")
+    })
+}
+
+/// Tries by passing locked seats by, and in the end by waiting for them. Each try is a transaction
+/// of its own, so that no seat is kept locked while waiting for another out of order.
+async fn until_decided(
+    app: &App,
+    shopper: &Shopper,
+    wish: &Wish,
+    once: &Once<'_>,
+) -> Result<Reply, ApiError> {
+    if matches!(wish, Wish::Quantity { .. }) {
+        for attempt in 0..SKIPS {
+            if let Some(reply) = attempt_once(app, shopper, wish, once, Patience::Skip).await? {
+                return Ok(reply);
+            }
+            metrics::counter!("catraca_hold_retries_total").increment(1);
+            let jitter_ms = rand::random_range(1..=4 << attempt);
+            tokio::time::sleep(Duration::from_millis(jitter_ms)).await;
+        }
+    }
+    let reply = attempt_once(app, shopper, wish, once, Patience::Wait).await?;
+    reply.ok_or_else(sold_out)
+}
+
+/// One try. `None`: too few seats could be had, perhaps because others had them locked.
+async fn attempt_once(
+    app: &App,
+    shopper: &Shopper,
+    wish: &Wish,
+    once: &Once<'_>,
+    patience: Patience,
+) -> Result<Option<Reply>, ApiError> {
+    let mut db = app.db.get().await?;
+    let tx = db.transaction().await?;
+    if let Some(reply) = once.replay(&tx).await? {
+        return Ok(Some(reply));
+    }
+    lock_session(&tx, shopper).await?;
+    let terms = Terms::of(&tx, shopper.event).await?;
+    within_limit(&tx, shopper, &terms, wish.quantity()).await?;
+    let claim = Claim {
+        event: shopper.event,
+        hold: HoldId(shopper.event.scoped_id(rand::random())),
+        hold_seconds: terms.hold_seconds,
+        patience,
+    };
+    let claimed = match wish {
+        Wish::Quantity { section, quantity } => by_quantity(&tx, claim, section, *quantity).await?,
+        Wish::Chosen(seats) => Some(chosen(&tx, claim, seats).await?),
+    };
+    let Some(claimed) = claimed else {
+        return Ok(None);
+    };
+    let view = write(&tx, shopper, &terms, claim.hold, claimed).await?;
+    let reply = (StatusCode::CREATED, json!(view));
+    once.keep(&tx, &reply).await?;
+    tx.commit().await?;
+    app.catalogue.changed(app, shopper.event);
+    Ok(Some(reply))
+}
+
+/// What the event allows.
+struct Terms {
+    currency: Currency,
+    seats_max: i64,
+    hold_seconds: i32,
+}
+
+impl Terms {
+    async fn of(tx: &Transaction<'_>, event: EventNumber) -> Result<Self, ApiError> {
+        let query = tx
+            .prepare_cached(
+                "SELECT currency::text, max_seats_per_buyer, hold_seconds
+                 FROM events WHERE event_id = $1",
+            )
+            .await?;
+        let row = tx.query_one(&query, &[&event.0]).await?;
+        Ok(Self {
+            currency: currency(row.get(0))?,
+            seats_max: i64::from(row.get::<_, i32>(1)),
+            hold_seconds: row.get(2),
+        })
+    }
+}
+
+pub(super) fn currency(text: &str) -> Result<Currency, ApiError> {
+    text.parse()
+        .map_err(|error| ApiError::internal(format!("stored currency: {error}")))
+}
+
+/// Counts the buyer's seats, live and sold, under a lock that lets one request of a buyer count
+/// at a time.
+async fn within_limit(
+    tx: &Transaction<'_>,
+    shopper: &Shopper,
+    terms: &Terms,
+    wanted: u32,
+) -> Result<(), ApiError> {
+    let (event, account) = (shopper.event.0, shopper.account.id.0);
+    lock_buyer(tx, event, account).await?;
+    let has = seats_of(tx, event, account).await?;
+    if has + i64::from(wanted) <= terms.seats_max {
+        return Ok(());
+    }
+    let detail = format!(
+        "One buyer may have {} seats of this event; you have {has}.",
+        terms.seats_max
+    );
+    Err(Problem::new(Kind::OVER_LIMIT, detail)
+        .with("max_seats_per_buyer", terms.seats_max)
+        .with("seats_taken", has)
+        .into())
+}
+
+async fn lock_buyer(tx: &Transaction<'_>, event: i32, account: Uuid) -> Result<(), ApiError> {
+    let lock = tx
+        .prepare_cached(
+            "SELECT 1 FROM buyers WHERE event_id = $1 AND account_id = $2 FOR UPDATE",
+        )
+        .await?;
+    if tx.query_opt(&lock, &[&event, &account]).await?.is_some() {
+        return Ok(());
+    }
+    let insert = tx
+        .prepare_cached(
+            "INSERT INTO buyers (event_id, account_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .await?;
+    tx.execute(&insert, &[&event, &account]).await?;
+    tx.query_one(&lock, &[&event, &account]).await?;
+    Ok(())
+}
+
+/// Seats that an account holds at this moment or has bought.
+pub(crate) async fn seats_of(
+    tx: &Transaction<'_>,
+    event: i32,
+    account: Uuid,
+) -> Result<i64, ApiError> {
+    let query = tx
+        .prepare_cached(
+            "SELECT count(*) FROM holds h
+             JOIN seats s ON s.event_id = h.event_id AND s.hold_id = h.hold_id
+             WHERE h.event_id = $1 AND h.account_id = $2
+               AND (s.state = 'sold' OR (s.state = 'held' AND s.held_until > now()))",
+        )
+        .await?;
+    Ok(tx.query_one(&query, &[&event, &account]).await?.get(0))
+}
+
+async fn by_quantity(
+    tx: &Transaction<'_>,
+    claim: Claim,
+    name: &str,
+    quantity: u32,
+) -> Result<Option<Vec<Claimed>>, ApiError> {
+    let query = tx
+        .prepare_cached(
+            "SELECT kind = 'seated', capacity FROM sections WHERE event_id = $1 AND section = $2",
+        )
+        .await?;
+    let row = tx.query_opt(&query, &[&claim.event.0, &name]).await?;
+    let row = row.ok_or_else(|| ApiError::field("section", "there is no such section"))?;
+    let section = Section {
+        name: name.to_owned(),
+        seated: row.get(0),
+        capacity: row.get(1),
+    };
+    let quantity = quantity as usize;
+    let start = rand::random_range(0..section.capacity.max(1));
+    let claimed = claim::any_of(tx, claim, &section, quantity, start).await?;
+    if claimed.len() == quantity {
+        return Ok(Some(claimed));
+    }
+    if claimed.len() + claim::count(tx, claim.event, &section).await? < quantity {
+        return Err(sold_out());
+    }
+    Ok(None)
+}
+
+async fn chosen(
+    tx: &Transaction<'_>,
+    claim: Claim,
+    seats: &[SeatName],
+) -> Result<Vec<Claimed>, ApiError> {
+    let wanted = ordinals(tx, claim.event, seats).await?;
+    let claimed = claim::these(tx, claim, &wanted).await?;
+    if claimed.len() == seats.len() {
+        return Ok(claimed);
+    }
+    let ours = |wanted: &(String, i32)| {
+        claimed
+            .iter()
+            .any(|seat| seat.section == wanted.0 && seat.ordinal == wanted.1)
+    };
+    let taken = seats.iter().zip(&wanted).filter(|(_, key)| !ours(key));
+    Err(seats_taken(taken.map(|(seat, _)| seat)))
+}
+
+/// Finds chosen seats by their labels.
+async fn ordinals(
+    tx: &Transaction<'_>,
+    event: EventNumber,
+    seats: &[SeatName],
+) -> Result<Vec<(String, i32)>, ApiError> {
+    let query = tx
+        .prepare_cached(
+            "SELECT w.section, s.ordinal, c.kind
+             FROM unnest($2::text[], $3::text[], $4::text[])
+                  WITH ORDINALITY AS w (section, row_label, seat_label, position)
+             LEFT JOIN sections c ON c.event_id = $1 AND c.section = w.section
+             LEFT JOIN seats s ON s.event_id = $1 AND s.section = w.section
+                  AND s.row_label = w.row_label AND s.seat_label = w.seat_label
+             ORDER BY w.position",
+        )
+        .await?;
+    let column = |part: fn(&SeatName) -> &str| seats.iter().map(part).collect::<Vec<&str>>();
+    let (sections, rows) = (column(|seat| &seat.section), column(|seat| &seat.row));
+    let labels = column(|seat| &seat.seat);
+    let found = tx
+        .query(&query, &[&event.0, &sections, &rows, &labels])
+        .await?;
+    let ordinal_of = |(index, row): (usize, &tokio_postgres::Row)| {
+        let kind: Option<&str> = row.get(2);
+        let ordinal: Option<i32> = row.get(1);
+        match (kind, ordinal) {
+            (_, Some(ordinal)) => Ok((row.get(0), ordinal)),
+            (None, None) => Err(ApiError::field(
+                format!("seats[{index}].section"),
+                "there is no such section",
+            )),
+            (Some("general"), None) => Err(ApiError::field(
+                format!("seats[{index}].section"),
+                "has no numbered seats: ask for a quantity",
+            )),
+            (Some(_), None) => Err(ApiError::field(
+                format!("seats[{index}]"),
+                "there is no such seat",
+            )),
+        }
+    };
+    found.iter().enumerate().map(ordinal_of).collect()
+}
+
+/// The hold's row, and the end of those expired holds that lost seats to it.
+async fn write(
+    tx: &Transaction<'_>,
+    shopper: &Shopper,
+    terms: &Terms,
+    hold: HoldId,
+    claimed: Vec<Claimed>,
+) -> Result<HoldView, ApiError> {
+    let mut total = Money::new(0, terms.currency).map_err(money)?;
+    for seat in &claimed {
+        let price = Money::new(seat.price_minor, terms.currency).map_err(money)?;
+        total = total.plus(price).map_err(money)?;
+    }
+    let expired: Vec<Uuid> = claimed.iter().filter_map(|seat| seat.expired_hold).collect();
+    retire(tx, shopper.event, &expired).await?;
+    let quantity = i32::try_from(claimed.len()).unwrap_or(i32::MAX);
+    let granted: Vec<GrantedSeat> = claimed.into_iter().map(granted).collect();
+    let insert = tx
+        .prepare_cached(
+            "INSERT INTO holds (event_id, hold_id, jti, account_id, quantity, amount_minor, seats,
+                                expires_at)
+             SELECT $1, $2, $3, $4, $5, $6, $7, max(held_until) FROM seats
+             WHERE event_id = $1 AND hold_id = $2 HAVING count(*) = $5
+             RETURNING expires_at",
+        )
+        .await?;
+    let rows = tx
+        .query(
+            &insert,
+            &[
+                &shopper.event.0,
+                &hold.0,
+                &shopper.jti.0,
+                &shopper.account.id.0,
+                &quantity,
+                &total.amount_minor,
+                &json!(granted),
+            ],
+        )
+        .await?;
+    expect_rows(rows.len() as u64, 1, "a hold and its seats")?;
+    let expires_at: OffsetDateTime = rows[0].get(0);
+    Ok(HoldView {
+        hold,
+        event: shopper.slug.clone(),
+        state: HoldState::Active,
+        seats: granted.into_iter().map(Into::into).collect(),
+        total,
+        expires_at,
+    })
+}
+
+fn granted(seat: Claimed) -> GrantedSeat {
+    GrantedSeat {
+        section: seat.section,
+        row: seat.row,
+        seat: seat.seat,
+        ordinal: seat.ordinal,
+        price_minor: seat.price_minor,
+    }
+}
+
+/// Whoever has a hold's row locked at this moment decides about it: pass it by.
+async fn retire(tx: &Transaction<'_>, event: EventNumber, holds: &[Uuid]) -> Result<(), ApiError> {
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let statement = tx
+        .prepare_cached(
+            "UPDATE holds SET state = 'expired'
+             WHERE event_id = $1 AND hold_id IN (
+                 SELECT hold_id FROM holds
+                 WHERE event_id = $1 AND hold_id = ANY ($2) AND state = 'active'
+                   AND expires_at < now()
+                 FOR UPDATE SKIP LOCKED)",
+        )
+        .await?;
+    tx.execute(&statement, &[&event.0, &holds]).await?;
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn money(error: catraca_domain::money::MoneyError) -> ApiError {
+    ApiError::internal(format!("the sum of a hold: {error}"))
+}
+
+fn sold_out() -> ApiError {
+    ApiError::new(
+        Kind::SOLD_OUT,
+        "So many places are not left in this section.",
+    )
+}
+
+fn seats_taken<'a>(seats: impl Iterator<Item = &'a SeatName>) -> ApiError {
+    let seats: Vec<Value> = seats.map(|seat| json!(seat)).collect();
+    let detail = format!("{} of the chosen seats cannot be had.", seats.len());
+    Problem::new(Kind::SEATS_TAKEN, detail)
+        .with("seats", seats)
+        .into()
+}
