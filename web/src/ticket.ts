@@ -5,12 +5,17 @@ import { get } from './http';
 import { loginLinks } from './login';
 import { Problem, inWords, wantsLogin } from './problem';
 import { common, ticket as words } from './text';
-import { eventInfo, ticket as decodeTicket, type Ticket } from './wire';
+import { ticket as decodeTicket, type Ticket } from './wire';
 
 const api = `/api/v1/tickets/${encodeURIComponent(idFromPath())}`;
 
 function render(ticket: Ticket): void {
   const { section, row, seat } = ticket.where;
+  setText(byId('heading'), ticket.title);
+  setText(byId('date'), formatDate(ticket.startsAt));
+  setText(byId('venue'), ticket.venue);
+  show(byId('event-facts'), true);
+  document.title = `${ticket.title} – Catraca`;
   setText(byId('section'), section);
   setText(byId('row'), row ?? '');
   setText(byId('seat'), seat ?? '');
@@ -24,27 +29,11 @@ function render(ticket: Ticket): void {
   show(byId('ticket'), true);
 }
 
-/** Title, date and venue; the ticket is good without them. */
-async function renderEvent(name: string): Promise<void> {
-  try {
-    const event = await get(`/api/v1/events/${encodeURIComponent(name)}`, eventInfo);
-    setText(byId('heading'), event.title);
-    setText(byId('date'), formatDate(event.startsAt));
-    setText(byId('venue'), event.venue);
-    show(byId('event-facts'), true);
-    document.title = `${event.title} – Catraca`;
-  } catch {
-    setText(byId('heading'), name);
-  }
-}
-
 async function load(): Promise<void> {
   show(byId('again'), false);
   setText(byId('status'), common.loading);
   try {
-    const ticket = await get(api, decodeTicket);
-    render(ticket);
-    await renderEvent(ticket.event);
+    render(await get(api, decodeTicket));
   } catch (error) {
     if (wantsLogin(error)) {
       setText(byId('status'), words.login);

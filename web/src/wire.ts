@@ -163,16 +163,20 @@ function orderTicket(value: unknown): OrderTicket {
 }
 
 export interface Ticket {
-  readonly event: string;
+  readonly title: string;
+  readonly venue: string;
+  readonly startsAt: string;
   readonly where: SeatName;
   readonly code: string;
+  /** False once its order is refunded. */
   readonly valid: boolean;
 }
 
 export function ticket(value: unknown): Ticket {
   const it = fields(value);
+  const event = fields(it.event);
   return {
-    event: text(it.event), where: seatName(value), code: text(it.code),
-    valid: maybe(it.voided_at, text) === null,
+    title: text(event.title), venue: text(event.venue), startsAt: text(event.starts_at),
+    where: seatName(value), code: text(it.code), valid: oneOf(it.status, ['valid', 'void']) === 'valid',
   };
 }

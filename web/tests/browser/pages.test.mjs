@@ -316,3 +316,12 @@ test('a hold that is being paid for leads to its order', async () => {
   await page.click('#pay');
   await page.waitForURL('**/orders/o5');
 });
+
+test('a refunded ticket shows no code to be let in with', async () => {
+  stub.state.loggedIn = true;
+  stub.state.ticketStatus = 'void';
+  await page.goto(`${stub.url}/tickets/t1`);
+  await visible('#ticket');
+  assert.match(await page.textContent('#status'), /no longer valid/);
+  assert.ok(await page.isHidden('#qr'));
+});

@@ -38,6 +38,7 @@ function initialState() {
       { row, seat: String(x + 1), x, y, state: (x * 7 + y * 3) % 5 === 0 ? 'sold' : 'free' }))),
     holds: new Map(),
     orders: new Map(),
+    ticketStatus: 'valid',
     /** Answers to give instead, by `METHOD path`: `{status, body}`, a problem's name, or 'drop';
      * a list is used up one by one. */
     instead: new Map(),
@@ -93,7 +94,9 @@ function shop(state, method, path, body) {
   if (kind === 'orders') return orders(state, method, id, body);
   const [ticket, extension] = (id ?? '').split('.');
   if (extension === 'svg') return { status: 200, type: 'image/svg+xml', html: QR };
-  return { status: 200, body: { ticket, event: 'noite', section: 'Stalls', row: 'C', seat: '7', code: 'CT1.eyJ0IjoiOWYyYyJ9.k3Zt8Qm2xW5n' } };
+  const { event: slug, title, venue, starts_at } = state.events[0];
+  return { status: 200, body: { ticket, event: { slug, title, venue, starts_at }, section: 'Stalls', row: 'C', seat: '7',
+    status: state.ticketStatus, code: 'CT1.eyJ0IjoiOWYyYyJ9.k3Zt8Qm2xW5n' } };
 }
 
 function holds(state, method, id, body) {
