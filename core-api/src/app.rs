@@ -133,9 +133,11 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        axum::serve(listener, self.router())
+        let listening = tokio::spawn(catalogue::listen(self.clone()));
+        let served = axum::serve(listener, self.router())
             .with_graceful_shutdown(shutdown)
-            .await?;
-        Ok(())
+            .await;
+        listening.abort();
+        Ok(served?)
     }
 }
