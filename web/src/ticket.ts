@@ -26,6 +26,7 @@ function render(ticket: Ticket): void {
   byId('qr').setAttribute('src', `${api}.svg`);
   setText(byId('status'), ticket.valid ? words.show : words.invalid);
   show(byId('qr'), ticket.valid);
+  show(byId('code-line'), ticket.valid);
   show(byId('ticket'), true);
 }
 

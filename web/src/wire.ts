@@ -12,7 +12,7 @@ export interface EventInfo {
   readonly title: string;
   readonly venue: string;
   readonly startsAt: string;
-  /** How each section is sold, where the event says so. */
+  /** How each section is sold; the list of events leaves it out. */
   readonly kinds: ReadonlyMap<string, 'seated' | 'general'>;
 }
 
@@ -29,7 +29,7 @@ export function eventInfo(value: unknown): EventInfo {
 }
 
 export function events(value: unknown): EventInfo[] {
-  return list(Array.isArray(value) ? value : fields(value).events, eventInfo);
+  return list(fields(value).events, eventInfo);
 }
 
 export const PLACE_STATES = ['lobby', 'waiting', 'called', 'admitted', 'lapsed'] as const;
@@ -65,8 +65,6 @@ export function session(value: unknown): Session {
 
 export interface Section {
   readonly section: string;
-  /** Null where only the event says it. */
-  readonly kind: 'seated' | 'general' | null;
   readonly free: number;
   readonly price: Money;
 }
@@ -74,10 +72,7 @@ export interface Section {
 export function availability(value: unknown): Section[] {
   return list(fields(value).sections, (section) => {
     const it = fields(section);
-    return {
-      section: text(it.section), free: number(it.free), price: money(it.price),
-      kind: maybe(it.kind, (kind) => oneOf(kind, ['seated', 'general'])),
-    };
+    return { section: text(it.section), free: number(it.free), price: money(it.price) };
   });
 }
 

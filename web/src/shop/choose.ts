@@ -112,7 +112,7 @@ export class Choose {
 
   private addCard(section: Section): Card {
     const name = section.section;
-    const seated = (section.kind ?? this.event.kinds.get(name)) === 'seated';
+    const seated = this.event.kinds.get(name) === 'seated';
     const heading = make('h3', {}, name);
     const left = make('p', { class: 'left' });
     const price = make('p', { class: 'price' });
