@@ -89,6 +89,7 @@ impl Part {
         )
         .args(&self.args)
         .envs(self.env.iter().cloned())
+        .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
