@@ -38,6 +38,11 @@ impl Report {
         }
     }
 
+    /// A line without the time.
+    pub fn plain(&self, text: impl std::fmt::Display) {
+        self.print(&text.to_string());
+    }
+
     /// A closed terminal is no reason to stop, so errors are ignored.
     fn print(&self, line: &str) {
         use std::io::Write as _;

@@ -157,7 +157,7 @@ fn addresses(plan: &Plan) -> RunFile {
 }
 
 fn announce(run: &RunFile, report: Report) {
-    report.line("ready");
+    report.plain("ready");
     for (part, address) in [
         ("edge", &run.edge),
         ("core", &run.core),
@@ -167,7 +167,7 @@ fn announce(run: &RunFile, report: Report) {
         ("issuer", &run.issuer),
     ] {
         if run.pids.contains_key(part) {
-            report.line(format!("  {part:<9} {address}"));
+            report.plain(format!("  {part:<9} {address}"));
         }
     }
 }
