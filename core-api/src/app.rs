@@ -16,6 +16,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Everything a handler or a task may need. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub struct Parts {
     pub changes: orders::changes::Changes,
     /// What is on sale, in memory.
     pub catalogue: catalogue::Catalogue,
+    /// Cancelled when the server begins to stop: endless answers end then.
+    pub stopping: CancellationToken,
     /// Prometheus.
     pub metrics: metrics::Metrics,
 }
@@ -92,6 +95,7 @@ impl App {
             sessions: admission::ShoppingSessions::default(),
             changes: orders::changes::Changes::default(),
             catalogue: catalogue::Catalogue::new(),
+            stopping: CancellationToken::new(),
             metrics: metrics::Metrics::install()?,
             config,
         })))
@@ -134,8 +138,12 @@ impl App {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let listening = tokio::spawn(catalogue::listen(self.clone()));
+        let stopping = self.stopping.clone();
         let served = axum::serve(listener, self.router())
-            .with_graceful_shutdown(shutdown)
+            .with_graceful_shutdown(async move {
+                shutdown.await;
+                stopping.cancel();
+            })
             .await;
         listening.abort();
         Ok(served?)

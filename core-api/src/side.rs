@@ -27,10 +27,7 @@ impl Default for Breaker {
 
 impl Breaker {
     /// What Redis answers, or nothing when it is slow, away or was so a moment ago.
-    pub async fn ask<T>(
-        &self,
-        question: impl Future<Output = Result<T, RedisError>>,
-    ) -> Option<T> {
+    pub async fn ask<T>(&self, question: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
         let now_ms = || u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if now_ms() < self.resting_until_ms.load(Ordering::Relaxed) {
             return None;

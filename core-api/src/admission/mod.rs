@@ -14,8 +14,7 @@ use axum::routing::get;
 
 /// Routes.
 pub fn router() -> Router<App> {
-    Router::new().route("/api/v1/me", get(routes::me)).route(
-        "/api/v1/session",
-        get(routes::show).delete(routes::leave),
-    )
+    Router::new()
+        .route("/api/v1/me", get(routes::me))
+        .route("/api/v1/session", get(routes::show).delete(routes::leave))
 }

@@ -28,10 +28,7 @@ struct Kept {
 }
 
 fn keys(event: EventNumber) -> [String; 2] {
-    [
-        format!("avail:{{{}}}", event.0),
-        changes_key(event),
-    ]
+    [format!("avail:{{{}}}", event.0), changes_key(event)]
 }
 
 /// Counts an event's changes.

@@ -201,6 +201,12 @@ pub fn router() -> Router<App> {
     Router::new()
         .route("/api/v1/events", get(routes::list))
         .route("/api/v1/events/{event}", get(routes::event))
-        .route("/api/v1/events/{event}/availability", get(routes::availability))
-        .route("/api/v1/events/{event}/sections/{section}/seats", get(routes::seats))
+        .route(
+            "/api/v1/events/{event}/availability",
+            get(routes::availability),
+        )
+        .route(
+            "/api/v1/events/{event}/sections/{section}/seats",
+            get(routes::seats),
+        )
 }

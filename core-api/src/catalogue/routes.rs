@@ -17,10 +17,7 @@ use time::format_description::well_known::Rfc3339;
 const EVENTS_MAX: i64 = 500;
 
 /// `GET /api/v1/events`: what is to come, soonest first.
-pub(super) async fn list(
-    State(app): State<App>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+pub(super) async fn list(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     let document = app.catalogue.list(&app).await?;
     Ok(answer(&headers, &document))
 }
@@ -62,7 +59,10 @@ pub(super) async fn availability(
     headers: HeaderMap,
     Path(event): Path<String>,
 ) -> Result<Response, ApiError> {
-    Ok(answer(&headers, snapshot(&app, &event).await?.availability()))
+    Ok(answer(
+        &headers,
+        snapshot(&app, &event).await?.availability(),
+    ))
 }
 
 /// `GET /api/v1/events/{event}/sections/{section}/seats`.

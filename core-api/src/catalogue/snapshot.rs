@@ -202,8 +202,12 @@ impl Snapshot {
                 "as_of": self.as_of()});
             let version = self.plan.version.to_be_bytes();
             let number = self.plan.number.0.to_be_bytes();
-            let tagged: [&[u8]; 4] =
-                [&number, &version, name.as_bytes(), self.states[index].as_bytes()];
+            let tagged: [&[u8]; 4] = [
+                &number,
+                &version,
+                name.as_bytes(),
+                self.states[index].as_bytes(),
+            ];
             Document::new(&body, &tagged)
         }))
     }

@@ -28,7 +28,8 @@ fn runs(open: &[Open]) -> Vec<Vec<i32>> {
     let mut runs: Vec<Vec<i32>> = Vec::new();
     let mut before: Option<&Open> = None;
     for seat in open {
-        let neighbour = before.is_some_and(|(ordinal, row)| *ordinal + 1 == seat.0 && *row == seat.1);
+        let neighbour =
+            before.is_some_and(|(ordinal, row)| *ordinal + 1 == seat.0 && *row == seat.1);
         match runs.last_mut() {
             Some(run) if neighbour => run.push(seat.0),
             _ => runs.push(vec![seat.0]),

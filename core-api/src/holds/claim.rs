@@ -150,7 +150,13 @@ pub(super) async fn these(
     let rows = tx
         .query(
             &statement,
-            &[&claim.event.0, &claim.hold.0, &seconds, &sections, &ordinals],
+            &[
+                &claim.event.0,
+                &claim.hold.0,
+                &seconds,
+                &sections,
+                &ordinals,
+            ],
         )
         .await?;
     Ok(sorted(&rows))

@@ -37,10 +37,7 @@ pub struct SeatName {
 #[derive(Debug)]
 pub(super) enum Wish {
     /// So many of a section.
-    Quantity {
-        section: String,
-        quantity: u32,
-    },
+    Quantity { section: String, quantity: u32 },
     /// These, each named once.
     Chosen(Vec<SeatName>),
 }
@@ -63,10 +60,7 @@ impl Wish {
                     labelled(&format!("seats[{index}].row"), &seat.row)?;
                     labelled(&format!("seats[{index}].seat"), &seat.seat)?;
                     if !seen.insert(seat) {
-                        return Err(ApiError::field(
-                            format!("seats[{index}]"),
-                            "is named twice",
-                        ));
+                        return Err(ApiError::field(format!("seats[{index}]"), "is named twice"));
                     }
                 }
                 Ok(Self::Chosen(seats))
@@ -109,5 +103,8 @@ fn labelled(field: &str, label: &str) -> Result<(), ApiError> {
     if fits && !label.contains('\0') {
         return Ok(());
     }
-    Err(ApiError::field(field, format!("must be 1 to {LABEL_CHARS_MAX} characters")))
+    Err(ApiError::field(
+        field,
+        format!("must be 1 to {LABEL_CHARS_MAX} characters"),
+    ))
 }

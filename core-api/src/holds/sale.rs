@@ -148,7 +148,13 @@ pub async fn retake(
             "UPDATE seats SET state = 'sold', hold_id = $4, held_until = NULL, order_id = $5
              WHERE event_id = $1 AND state <> 'sold'
                AND (section, ordinal) IN (SELECT * FROM unnest($2::text[], $3::integer[]))",
-            &[&deal.event.0, &sections, &ordinals, &deal.hold.0, &deal.order.0],
+            &[
+                &deal.event.0,
+                &sections,
+                &ordinals,
+                &deal.hold.0,
+                &deal.order.0,
+            ],
         )
         .await?;
     expect_rows(touched, hold.quantity, "seats taken again")?;

@@ -194,9 +194,7 @@ async fn within_limit(
 
 async fn lock_buyer(tx: &Transaction<'_>, event: i32, account: Uuid) -> Result<(), ApiError> {
     let lock = tx
-        .prepare_cached(
-            "SELECT 1 FROM buyers WHERE event_id = $1 AND account_id = $2 FOR UPDATE",
-        )
+        .prepare_cached("SELECT 1 FROM buyers WHERE event_id = $1 AND account_id = $2 FOR UPDATE")
         .await?;
     if tx.query_opt(&lock, &[&event, &account]).await?.is_some() {
         return Ok(());
@@ -335,7 +333,10 @@ async fn write(
         let price = Money::new(seat.price_minor, terms.currency).map_err(money)?;
         total = total.plus(price).map_err(money)?;
     }
-    let expired: Vec<Uuid> = claimed.iter().filter_map(|seat| seat.expired_hold).collect();
+    let expired: Vec<Uuid> = claimed
+        .iter()
+        .filter_map(|seat| seat.expired_hold)
+        .collect();
     retire(tx, shopper.event, &expired).await?;
     let quantity = i32::try_from(claimed.len()).unwrap_or(i32::MAX);
     let granted: Vec<GrantedSeat> = claimed.into_iter().map(granted).collect();

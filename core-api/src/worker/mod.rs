@@ -2,11 +2,14 @@
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::holds;
+use crate::{holds, rooms};
 use std::future::Future;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Longest pause after failures: what comes back is noticed soon.
+const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Runs every task until `shutdown` resolves, then lets each finish what it has under way.
 ///
@@ -18,6 +21,7 @@ pub async fn run(app: App, shutdown: impl Future<Output = ()> + Send) -> anyhow:
     // Each task: `tasks.spawn(module::run(app.clone(), stop.clone()))`, one line each.
     tasks.spawn(crate::purchase::run(app.clone(), stop.clone()));
     tasks.spawn(holds::sweeper::run(app.clone(), stop.clone()));
+    tasks.spawn(rooms::run(app.clone(), stop.clone()));
     shutdown.await;
     stop.cancel();
     tasks.close();
@@ -26,7 +30,7 @@ pub async fn run(app: App, shutdown: impl Future<Output = ()> + Send) -> anyhow:
 }
 
 /// Does `work` again and again, `pause` between, until stopped. A failure is logged, and the next
-/// try comes later each time, up to half a minute.
+/// try comes later each time, up to a few seconds.
 pub async fn every<W>(
     stop: CancellationToken,
     pause: Duration,
@@ -47,7 +51,7 @@ pub async fn every<W>(
         }
         let wait = pause
             .saturating_mul(1 << failures.min(8))
-            .min(Duration::from_secs(30).max(pause));
+            .min(FAILURE_PAUSE_MAX.max(pause));
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
