@@ -19,7 +19,7 @@ const ATTENDED_MS_MAX: u64 = 10_000;
 /// A waiting page near the front asks every second or two.
 const EXPECTED_MS: u64 = 10_000;
 /// How much pace is kept called and unclaimed, in seconds of it.
-const LOOKAHEAD_SECONDS: f64 = 3.0;
+const LOOKAHEAD_SECONDS: f64 = 6.0;
 /// Weight of the show rate's history, in visitors.
 const SHOW_MEMORY: f64 = 200.0;
 /// Lowest show rate that calling compensates for.
@@ -29,12 +29,15 @@ const CLOCK_BACK_MS_MAX: u64 = 5_000;
 /// Most visitors remembered as having turned up to an empty bucket. Beyond it the rest keep
 /// their claim window and no more.
 const TURNED_UP_MAX: usize = 4_096;
-/// Most steps a claim window is divided into.
+/// Calls within the same stretch of this length are one step, in attended milliseconds. Steps are
+/// no finer than what expectation is reckoned in, so looking more often calls nobody earlier.
+const STEP_MS: u64 = 250;
+/// Most steps a claim window is divided into, once nobody in them is expected any more.
 const STEPS_PER_WINDOW: u64 = 64;
 const MICRO: u64 = 1_000_000;
 
 /// Numbers called together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Last number called.
     pub upto: u64,
@@ -46,6 +49,10 @@ pub struct Step {
     pub at_attended_ms: u64,
     /// Whether the show rate has counted it.
     pub counted: bool,
+    /// How many more are expected to turn up: what was expected when they were called, less one
+    /// for each who did.
+    #[serde(default)]
+    pub expected: f64,
 }
 
 /// The line's moving part. Serialisable whole; a lost `bucket_micro` may only be replaced by 0.
@@ -157,6 +164,16 @@ impl Release {
         lapsed || called
     }
 
+    /// How many of step `index` have been admitted, for whoever counts them elsewhere and stores
+    /// the line less often than they claim.
+    pub fn recount(&mut self, index: usize, claimed: u64) {
+        let show_rate = self.show_rate;
+        if let Some(step) = self.steps.get_mut(index) {
+            step.claimed = claimed;
+            step.expected = (as_f64(step.called) * show_rate - as_f64(claimed)).max(0.0);
+        }
+    }
+
     /// Whether `number` is called and may still turn up.
     pub fn is_called(&self, number: u64) -> bool {
         number <= self.frontier && (number > self.lapsed || self.turned_up.contains_key(&number))
@@ -186,6 +203,7 @@ impl Release {
             && let Some(step) = self.steps.iter_mut().find(|step| number <= step.upto)
         {
             step.claimed += 1;
+            step.expected = (step.expected - 1.0).max(0.0);
         }
         Claim::Admit
     }
@@ -234,6 +252,9 @@ impl Release {
         }
         let lapsed = self.lapsed;
         self.steps.retain(|step| step.upto > lapsed);
+        if called > 0 {
+            self.merge_counted(claim_window_ms);
+        }
         let attended_ms = self.attended_ms;
         self.turned_up
             .retain(|_, seen_ms| attended_ms - *seen_ms < claim_window_ms);
@@ -260,22 +281,52 @@ impl Release {
         };
         let called = span.len() - voids_in(moment.voids, span);
         self.frontier = upto;
-        let grain_ms = (moment.claim_window_ms / STEPS_PER_WINDOW).max(250);
+        let at_attended_ms = self.step_time();
+        let expected = as_f64(called) * self.show_rate;
         match self.steps.last_mut() {
-            // Called a moment later, they get the older step's window: at most a grain less.
-            Some(step) if self.attended_ms - step.at_attended_ms < grain_ms && !step.counted => {
+            Some(step) if step.at_attended_ms == at_attended_ms && !step.counted => {
                 step.upto = upto;
                 step.called += called;
+                step.expected += expected;
             }
             _ => self.steps.push(Step {
                 upto,
                 called,
                 claimed: 0,
-                at_attended_ms: self.attended_ms,
+                at_attended_ms,
                 counted: false,
+                expected,
             }),
         }
         true
+    }
+
+    fn step_time(&self) -> u64 {
+        self.attended_ms - self.attended_ms % STEP_MS
+    }
+
+    /// Steps that only wait for their window to end are kept coarsely: each gets the window of
+    /// the last of those it is kept with.
+    fn merge_counted(&mut self, claim_window_ms: u64) {
+        let grain_ms = (claim_window_ms / STEPS_PER_WINDOW).max(STEP_MS);
+        let mut merged: Vec<Step> = Vec::with_capacity(self.steps.len());
+        for step in self.steps.drain(..) {
+            match merged.last_mut() {
+                Some(last)
+                    if last.counted
+                        && step.counted
+                        && last.at_attended_ms / grain_ms == step.at_attended_ms / grain_ms =>
+                {
+                    last.upto = step.upto;
+                    last.called += step.called;
+                    last.claimed += step.claimed;
+                    last.expected += step.expected;
+                    last.at_attended_ms = step.at_attended_ms;
+                }
+                _ => merged.push(step),
+            }
+        }
+        self.steps = merged;
     }
 
     /// How many more people to call, so that those expected fill the pace and the free slots.
@@ -286,14 +337,14 @@ impl Release {
             .steps
             .iter()
             .map(|step| {
-                let age_ms = self.attended_ms - step.at_attended_ms;
+                let age_ms = self.step_time() - step.at_attended_ms;
                 let fresh = 1.0 - as_f64(age_ms.min(EXPECTED_MS)) / as_f64(EXPECTED_MS);
-                let still = as_f64(step.called) * self.show_rate - as_f64(step.claimed);
-                still.max(0.0) * fresh
+                step.expected * fresh
             })
             .sum();
         let missing = slots.min(pace) - expected;
-        if missing <= 0.0 {
+        // Whatever rounding leaves of a person is nobody.
+        if missing < 1e-6 {
             return 0;
         }
         as_u64((missing / self.show_rate).ceil())

@@ -280,11 +280,11 @@ impl Status {
         } else {
             PlaceState::Waiting
         };
-        let wait = ahead * 60 / u64::from(self.rate_per_minute.max(1));
+        let wait = ahead.saturating_mul(60) / u64::from(self.rate_per_minute.max(1));
         let eta_seconds = match (state, self.phase) {
             (PlaceState::Waiting, Phase::Open) => Some(Eta {
                 low: wait,
-                high: wait * 5 / 4 + 5,
+                high: (wait / 4).saturating_add(wait).saturating_add(5),
             }),
             _ => None,
         };
@@ -293,7 +293,7 @@ impl Status {
         });
         let poll_ms = match state {
             PlaceState::Lobby => until_open_ms / 2,
-            PlaceState::Waiting if self.phase == Phase::Open => wait * 1000 / 4,
+            PlaceState::Waiting if self.phase == Phase::Open => wait.saturating_mul(1000 / 4),
             PlaceState::Waiting => *POLL_MS.end() / 4,
             PlaceState::Called | PlaceState::Admitted | PlaceState::Lapsed => 0,
         };

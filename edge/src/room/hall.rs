@@ -41,9 +41,10 @@ impl Hall {
         let mut release = store.load::<Release>(Document::Release)?.resumed(now_ms);
         // Claims are stored as admissions, not with every change of the steps.
         let mut from = release.lapsed + 1;
-        for step in &mut release.steps {
-            step.claimed = store.admitted_between(from, step.upto)?;
-            from = step.upto + 1;
+        for index in 0..release.steps.len() {
+            let upto = release.steps[index].upto;
+            release.recount(index, store.admitted_between(from, upto)?);
+            from = upto + 1;
         }
         let live = Live::new(store.live(now_ms / 1000)?, now_ms / 1000);
         let admitted_total = store.admitted_between(0, NUMBER_MAX)?;
