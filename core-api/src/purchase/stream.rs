@@ -70,25 +70,26 @@ impl Streams {
 
     /// Up to `count` entries that no worker has seen, in order.
     pub(super) async fn read(&self, event: EventNumber, count: usize) -> RedisResult<Vec<Entry>> {
-        let reply: RedisResult<Option<StreamReadReply>> = redis::cmd("XREADGROUP")
+        match self.read_group(event, count).await {
+            Err(error) if is_no_group(&error) => {
+                self.create_group(event).await?;
+                self.read_group(event, count).await
+            }
+            read => read,
+        }
+    }
+
+    async fn read_group(&self, event: EventNumber, count: usize) -> RedisResult<Vec<Entry>> {
+        let reply: Option<StreamReadReply> = redis::cmd("XREADGROUP")
             .arg(&["GROUP", GROUP, &self.consumer, "COUNT"])
             .arg(count)
             .arg("STREAMS")
             .arg(key(event))
             .arg(">")
             .query_async(&mut self.redis.clone())
-            .await;
-        match reply {
-            Ok(reply) => Ok(entries(
-                event,
-                reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids),
-            )),
-            Err(error) if is_no_group(&error) => {
-                self.create_group(event).await?;
-                Ok(Vec::new())
-            }
-            Err(error) => Err(error),
-        }
+            .await?;
+        let keys = reply.into_iter().flat_map(|reply| reply.keys);
+        Ok(entries(event, keys.flat_map(|key| key.ids)))
     }
 
     async fn create_group(&self, event: EventNumber) -> RedisResult<()> {

@@ -1,0 +1,62 @@
+//! Redis forgets, or is away: slower, never wrong.
+
+use super::support::Shop;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_in_redis_is_lost_again_and_again() {
+    let shop = Shop::open().await;
+    shop.work();
+    let client = redis::Client::open(shop.redis_url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let flushing = tokio::spawn(async move {
+        loop {
+            let flushed: redis::RedisResult<()> =
+                redis::cmd("FLUSHDB").query_async(&mut redis).await;
+            flushed.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        }
+    });
+    let purchases = (0..6).map(|seat| {
+        let shop = &shop;
+        async move {
+            let buyer = shop.buyer(&format!("fan{seat}")).await;
+            let hold = shop.hold(&buyer, &[seat]).await;
+            let order = shop.order(&buyer, hold, "card").await;
+            let page = shop.page(&buyer, order).await;
+            shop.choose(&page, "approve", 0).await;
+            shop.until(&buyer, order, "paid").await;
+        }
+    });
+    futures::future::join_all(purchases).await;
+    flushing.abort();
+    assert_eq!(shop.seats("sold").await, 6);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_tickets_are_sold_all_the_same() {
+    let shop = Shop::open_without_redis().await;
+    shop.work();
+    let ana = shop.buyer("ana").await;
+    let hold = shop.hold(&ana, &[0]).await;
+    let order = shop.order(&ana, hold, "paypal").await;
+    let page = shop.page(&ana, order).await;
+    shop.choose(&page, "approve", 0).await;
+    shop.until(&ana, order, "paid").await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_worker_takes_over_where_one_stopped() {
+    let shop = Shop::open().await;
+    let first = shop.work();
+    let ana = shop.buyer("ana").await;
+    let hold = shop.hold(&ana, &[0]).await;
+    let order = shop.order(&ana, hold, "card").await;
+    let page = shop.page(&ana, order).await;
+    first.cancel();
+    shop.choose(&page, "approve", 0).await;
+    shop.work();
+    shop.until(&ana, order, "paid").await;
+    shop.close().await;
+}
