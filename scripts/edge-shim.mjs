@@ -92,10 +92,27 @@ function standIn(Class) {
   return StandIn;
 }
 
+// What a visitor sees of a trap: a problem document, as of any other error.
+function internalError(fault) {
+  console.error("request failed:", fault?.message ?? fault);
+  const problem = {
+    type: "https://catraca.dev/problems/internal",
+    title: "Something went wrong on our side",
+    status: 500,
+    detail: "The request could not be completed.",
+  };
+  const headers = { "content-type": "application/problem+json", "cache-control": "no-store" };
+  return new Response(JSON.stringify(problem), { status: 500, headers });
+}
+
 export default class extends WorkerEntrypoint {
 ${handlers
-  .map((name) => `  ${name}(event) {
-    return guarded(() => wasm.${name}.call(this, event, this.env, this.ctx));
+  .map((name) => `  async ${name}(event) {
+    try {
+      return await guarded(() => wasm.${name}.call(this, event, this.env, this.ctx));
+    } catch (fault) {
+      ${name === "fetch" ? "return internalError(fault);" : "throw fault;"}
+    }
   }`)
   .join("\n")}
 }
