@@ -345,7 +345,7 @@ async fn write(
             "INSERT INTO holds (event_id, hold_id, jti, account_id, quantity, amount_minor, seats,
                                 expires_at)
              SELECT $1, $2, $3, $4, $5, $6, $7, max(held_until) FROM seats
-             WHERE event_id = $1 AND hold_id = $2 HAVING count(*) = $5
+             WHERE event_id = $1 AND hold_id = $2 HAVING count(*) = $5::integer
              RETURNING expires_at",
         )
         .await?;
