@@ -114,8 +114,13 @@ impl Tally {
 
     pub(crate) fn progress(&self) -> String {
         let counts = self.counts();
+        // What holds a stuck crowd up is worth more than that it is stuck.
+        let worst = counts.retries.iter().max_by_key(|(_, count)| **count);
+        let again = worst.map_or_else(String::new, |(reason, count)| {
+            format!(" · sent again {count}: {reason}")
+        });
         format!(
-            "arrived {} · waiting {} · admitted {} · holding {} · sold {} · failed {}",
+            "arrived {} · waiting {} · admitted {} · holding {} · sold {} · failed {}{again}",
             counts.arrived,
             counts.waiting,
             counts.admitted,
