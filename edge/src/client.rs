@@ -1,6 +1,6 @@
 //! Calling a Durable Object, and answering as one.
 
-use crate::contract::{Call, DISPENSER_BINDING, DispenserId, ROOM_BINDING};
+use crate::contract::{Call, DIRECTORY, DISPENSER_BINDING, DispenserId, ROOM_BINDING};
 use crate::runtime::within;
 use catraca_domain::ids::RoomName;
 use worker::{Env, Method, Request, RequestInit, Response, Stub, console_error};
@@ -23,6 +23,14 @@ pub(crate) async fn ask_room<C: Call>(
     let stub = env
         .durable_object(ROOM_BINDING)
         .and_then(|namespace| namespace.get_by_name(room.as_str()));
+    ask(stub, call).await
+}
+
+/// Asks which rooms there are.
+pub(crate) async fn ask_directory<C: Call>(env: &Env, call: &C) -> Result<C::Reply, Unreachable> {
+    let stub = env
+        .durable_object(ROOM_BINDING)
+        .and_then(|namespace| namespace.get_by_name(DIRECTORY));
     ask(stub, call).await
 }
 

@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 pub(crate) const ROOM_BINDING: &str = "ROOM";
 /// Binding of the Dispenser namespace.
 pub(crate) const DISPENSER_BINDING: &str = "DISPENSER";
+/// The one object of the Room class that is no room: it knows which rooms there are. No room's
+/// name begins with a hyphen.
+pub(crate) const DIRECTORY: &str = "-rooms";
 /// Dispensers a room has. One until a room's expected arrivals decide.
 pub(crate) const DISPENSERS_PER_ROOM: u32 = 1;
 
@@ -53,6 +56,8 @@ macro_rules! calls {
 calls! {
     Configure => "/config" => u64;
     Depart => "/departures" => Option<u64>;
+    Register => "/register" => bool;
+    AskRooms => "/rooms" => Vec<RoomName>;
     AskLive => "/live" => Option<RoomLive>;
     AskLease => "/lease" => LeaseReply;
     AskStatus => "/status" => Option<Status>;
@@ -77,6 +82,16 @@ pub(crate) struct Depart(pub(crate) Departures);
 /// The operator's numbers; `None` from an unknown room.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AskLive {}
+
+// Worker → the directory.
+
+/// There is such a room from now on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Register(pub(crate) RoomName);
+
+/// Which rooms are there?
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskRooms {}
 
 // Dispenser → Room.
 

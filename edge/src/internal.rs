@@ -1,8 +1,11 @@
 //! What the core tells the rooms: signed, idempotent calls.
 
 use crate::answer;
-use crate::client::{Unreachable, ask_dispenser, ask_room};
-use crate::contract::{AskLive, Configure, DISPENSERS_PER_ROOM, Depart, DispenserId, Refresh};
+use crate::client::{Unreachable, ask_directory, ask_dispenser, ask_room};
+use crate::contract::{
+    AskLive, Configure, DISPENSERS_PER_ROOM, Depart, DispenserId, Refresh, Register,
+};
+use crate::rooms;
 use crate::status_cache;
 use crate::visit::{BODY_BYTES_MAX, Visit};
 use catraca_domain::ids::RoomName;
@@ -35,6 +38,9 @@ pub(crate) async fn answer(mut visit: Visit, room: &RoomName, action: &str) -> R
     if let Err(error) = signature::verify(secrets, &header, &body, now_seconds) {
         return answer::problem(Kind::BAD_SIGNATURE, &error.to_string());
     }
+    if action != "config" && !rooms::may_exist(&visit, room).await {
+        return answer::no_such_room();
+    }
     match action {
         "config" => configure(&visit, room, &body).await,
         "departures" => depart(&visit, room, &body).await,
@@ -54,6 +60,12 @@ async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Respon
     let Ok(version) = ask_room(&visit.env, room, &Configure(config)).await else {
         return answer::unavailable();
     };
+    // Without it nobody finds the room: the core is to say it again.
+    let registered = ask_directory(&visit.env, &Register(room.clone())).await;
+    if registered.is_err() {
+        return answer::unavailable();
+    }
+    rooms::add(room);
     // So that everyone hears of it at the next poll. Whoever is not reached hears within a second.
     status_cache::forget(room);
     for index in 0..DISPENSERS_PER_ROOM {

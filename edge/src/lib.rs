@@ -22,6 +22,7 @@ mod queue;
     reason = "the macro makes a constructor and methods without any"
 )]
 mod room;
+mod rooms;
 mod router;
 mod runtime;
 mod settings;

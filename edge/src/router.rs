@@ -5,6 +5,7 @@ use crate::gateway;
 use crate::internal;
 use crate::pages;
 use crate::queue;
+use crate::rooms;
 use crate::runtime::now_ms;
 use crate::settings::Settings;
 use crate::visit::{BODY_BYTES_MAX, Visit};
@@ -46,21 +47,21 @@ async fn dispatch(mut visit: Visit, path: &str) -> Result<Response> {
         return answer::problem_document(&problem);
     }
     match segments.as_slice() {
-        ["queue", "v1", room, action] => match room.parse::<RoomName>() {
-            Ok(room) => queue::answer(visit, &room, action).await,
-            Err(_) => answer::no_such_room(),
+        ["queue", "v1", room, action] => match known(&visit, room).await {
+            Some(room) => queue::answer(visit, &room, action).await,
+            None => answer::no_such_room(),
         },
         ["internal", "v1", "rooms", room, action] => match room.parse::<RoomName>() {
             Ok(room) => internal::answer(visit, &room, action).await,
             Err(_) => answer::no_such_room(),
         },
-        ["e", room] => match room.parse::<RoomName>() {
-            Ok(room) => pages::room::show(visit, &room).await,
-            Err(_) => pages::no_such_room(&visit).await,
+        ["e", room] => match known(&visit, room).await {
+            Some(room) => pages::room::show(visit, &room).await,
+            None => pages::no_such_room(&visit).await,
         },
-        ["e", room, action] => match room.parse::<RoomName>() {
-            Ok(room) => pages::room::act(visit, &room, action).await,
-            Err(_) => pages::no_such_room(&visit).await,
+        ["e", room, action] => match known(&visit, room).await {
+            Some(room) => pages::room::act(visit, &room, action).await,
+            None => pages::no_such_room(&visit).await,
         },
         [""] => pages::plain(&visit, "landing", "").await,
         ["orders", id] if !id.is_empty() => pages::plain(&visit, "order", id).await,
@@ -68,4 +69,10 @@ async fn dispatch(mut visit: Visit, path: &str) -> Result<Response> {
         ["assets", ..] | ["favicon.ico" | "robots.txt"] => pages::assets::serve(&visit, path).await,
         _ => pages::missing(&visit).await,
     }
+}
+
+/// The room of that name, if the name is one and there may be such a room.
+async fn known(visit: &Visit, name: &str) -> Option<RoomName> {
+    let room = name.parse().ok()?;
+    rooms::may_exist(visit, &room).await.then_some(room)
 }

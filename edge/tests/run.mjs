@@ -1,6 +1,7 @@
 // The edge on the real runtime: `node --test edge/tests/run.mjs` after `scripts/build-edge`.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { ADMISSION_KEY, Edge, placeCookie, roomConfig, sleep, startCore } from "./harness.mjs";
 
@@ -165,6 +166,17 @@ test("bad input is never our error", async () => {
   }
   problem(await edge.withPlace("other", "claim", good), 401, "invalid_place");
   problem(await edge.join("bad", { headers: { authorization: "Place p1.x.y.z" } }), 401, "invalid_place");
+});
+
+test("made-up rooms leave no trace", async () => {
+  const files = () => readdirSync(`${edge.folder}/do`, { recursive: true }).length;
+  await edge.json("/queue/v1/made-up/status");
+  const before = files();
+  for (let i = 0; i < 20; i += 1) {
+    problem(await edge.join(`made-up-${i}`), 404, "not_found");
+    problem(await edge.json(`/e/made-up-${i}`), 404, "not_found");
+  }
+  assert.equal(files(), before);
 });
 
 test("internal calls are checked", async () => {

@@ -8,14 +8,15 @@
 //! writes of one are one transaction. The runtime holds every reply back until what was written
 //! before it is on disk. An error drops the state in memory; the next call loads it from storage.
 
+mod directory;
 mod hall;
 mod live;
 mod store;
 
 use crate::client::{read_call, reply};
 use crate::contract::{
-    AskLease, AskLive, AskStanding, AskStatus, Call, Claim, ClaimReply, Configure, Depart,
-    LeaseReply, Leave, LeaveReply, Standing,
+    AskLease, AskLive, AskRooms, AskStanding, AskStatus, Call, Claim, ClaimReply, Configure,
+    Depart, LeaseReply, Leave, LeaveReply, Register, Standing,
 };
 use crate::runtime::now_ms;
 use hall::Hall;
@@ -113,6 +114,11 @@ impl Room {
                 };
                 reply::<Configure>(&version)
             }
+            Register::ROUTE => {
+                let Register(room) = read_call(body)?;
+                reply::<Register>(&directory::register(&self.state.storage().sql(), &room)?)
+            }
+            AskRooms::ROUTE => reply::<AskRooms>(&directory::rooms(&self.state.storage().sql())?),
             AskLive::ROUTE => {
                 let live = self.with_hall(now_ms, Hall::live)?;
                 reply::<AskLive>(&live)
