@@ -1,0 +1,136 @@
+use crate::common::Shop;
+use catraca_domain::room::{Control, Method as QueueMethod, RoomConfig};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+const CSV: &str = "section,kind,row,seat,capacity,price_minor,x,y\nB,general,,,2,500,,\n";
+const ROOM: &str = "/api/v1/admin/rooms/hamlet";
+
+async fn act(shop: &Shop, action: &str, body: Option<&Value>) -> Value {
+    let operator = shop.operator().await;
+    let reply = shop
+        .send(&operator, Method::POST, &format!("{ROOM}/{action}"), body)
+        .await;
+    assert_eq!(reply.status, 200, "{action}: {}", reply.body);
+    reply.body
+}
+
+async fn until(shop: &Shop, fits: impl Fn(&RoomConfig) -> bool) -> RoomConfig {
+    let started = Instant::now();
+    loop {
+        match shop.edge.config("hamlet") {
+            Some(config) if fits(&config) => return config,
+            other => assert!(started.elapsed() < Duration::from_secs(8), "{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_at_the_edge_when_it_is_answered() {
+    let shop = Shop::open().await;
+    shop.event("hamlet", 4, 300, CSV).await;
+    let first = until(&shop, |config| config.version == 1).await;
+    assert_eq!((first.control, first.opens_at), (Control::Scheduled, None));
+    let opened = act(&shop, "open", None).await;
+    assert_eq!(
+        (&opened["in_force"], &opened["control"]),
+        (&json!(true), &json!("open"))
+    );
+    let config = shop.edge.config("hamlet").unwrap();
+    assert_eq!((config.control, config.version), (Control::Open, 2));
+    for (action, control) in [
+        ("pause", Control::Paused),
+        ("resume", Control::Open),
+        ("close", Control::Closed),
+    ] {
+        act(&shop, action, None).await;
+        assert_eq!(
+            shop.edge.config("hamlet").unwrap().control,
+            control,
+            "{action}"
+        );
+    }
+    act(&shop, "message", Some(&json!({"message": "Olá, já vem"}))).await;
+    let config = shop.edge.config("hamlet").unwrap();
+    assert_eq!(config.message.as_deref(), Some("Olá, já vem"));
+    let operator = shop.operator().await;
+    let settings = json!({"rate_per_minute": 1200, "opens_at": "2039-12-01T12:00:00Z",
+        "method": "passthrough", "lanes": []});
+    let reply = shop
+        .send(&operator, Method::PUT, ROOM, Some(&settings))
+        .await;
+    assert_eq!(
+        (reply.status, &reply.body["max_active"]),
+        (200, &json!(500))
+    );
+    let config = shop.edge.config("hamlet").unwrap();
+    assert_eq!(
+        (config.rate_per_minute, config.method),
+        (1200, QueueMethod::Passthrough)
+    );
+    assert!(config.opens_at.is_some());
+    let settings = json!({ "opens_at": null });
+    let reply = shop
+        .send(&operator, Method::PUT, ROOM, Some(&settings))
+        .await;
+    assert_eq!(reply.body["opens_at"], Value::Null);
+    let version = reply.body["version"].as_u64().unwrap();
+    let same = shop
+        .send(&operator, Method::PUT, ROOM, Some(&settings))
+        .await;
+    assert_eq!(same.body["version"], version, "nothing changed");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_the_edge_missed_is_pushed_again() {
+    let shop = Shop::open().await;
+    shop.edge.away.store(true, Ordering::Relaxed);
+    shop.event("hamlet", 4, 300, CSV).await;
+    shop.work();
+    let opened = act(&shop, "open", None).await;
+    assert_eq!(opened["in_force"], false);
+    assert!(shop.edge.config("hamlet").is_none());
+    shop.edge.away.store(false, Ordering::Relaxed);
+    until(&shop, |config| config.control == Control::Open).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_edge_with_a_newer_room_is_overtaken() {
+    let shop = Shop::open().await;
+    shop.edge.away.store(true, Ordering::Relaxed);
+    shop.event("hamlet", 4, 300, CSV).await;
+    act(&shop, "open", None).await;
+    let operator = shop.operator().await;
+    let shown = shop.send(&operator, Method::GET, ROOM, None).await;
+    let mut old: RoomConfig = serde_json::from_value(shown.body).unwrap();
+    (old.version, old.control) = (70, Control::Closed);
+    shop.edge.remember(old);
+    shop.edge.away.store(false, Ordering::Relaxed);
+    shop.work();
+    let config = until(&shop, |config| config.control == Control::Open).await;
+    assert_eq!(config.version, 71);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_room_says_when_the_last_seat_is_sold() {
+    let shop = Shop::open().await;
+    shop.event("hamlet", 4, 300, CSV).await;
+    act(&shop, "open", None).await;
+    shop.work();
+    let state = |sql: &'static str| {
+        let shop = &shop;
+        async move { shop.db().await.execute(sql, &[]).await.unwrap() }
+    };
+    state("UPDATE seats SET state = 'sold', hold_id = gen_random_uuid(), order_id = gen_random_uuid()").await;
+    until(&shop, |config| config.sold_out).await;
+    state("UPDATE seats SET state = 'free', hold_id = NULL, order_id = NULL WHERE ordinal = 0")
+        .await;
+    until(&shop, |config| !config.sold_out).await;
+    shop.close().await;
+}
