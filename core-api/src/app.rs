@@ -73,6 +73,7 @@ impl App {
     ///
     /// # Errors
     /// When a setting can't be used.
+    #[expect(clippy::unused_async, reason = "the lazy connections need the runtime around them")]
     pub async fn with_providers(config: Config, providers: Registry) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

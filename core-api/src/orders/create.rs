@@ -38,7 +38,11 @@ pub(super) async fn create(
         return Ok((status, Json(body)).into_response());
     }
     let Some(adapter) = app.providers.get(&body.parsed.provider) else {
-        let names: Vec<_> = app.providers.providers().map(|p| p.as_str()).collect();
+        let names = app
+            .providers
+            .providers()
+            .map(catraca_payments::Provider::as_str);
+        let names: Vec<_> = names.collect();
         let reason = format!("must be one of {}", names.join(", "));
         return Err(ApiError::field("provider", reason));
     };

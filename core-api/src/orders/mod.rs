@@ -34,7 +34,10 @@ pub fn router() -> Router<App> {
 }
 
 async fn providers(State(app): State<App>) -> Json<Providers> {
-    let names = app.providers.providers().map(catraca_payments::Provider::as_str);
+    let names = app
+        .providers
+        .providers()
+        .map(catraca_payments::Provider::as_str);
     Json(Providers {
         providers: names.collect(),
     })

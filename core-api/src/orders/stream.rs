@@ -52,7 +52,11 @@ struct Watcher {
 impl Watcher {
     /// The next event; none after a final state.
     async fn tell(mut self) -> Option<(Result<Event, Infallible>, Self)> {
-        if self.told.as_ref().is_some_and(|told| told.status.is_final()) {
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|told| told.status.is_final())
+        {
             return None;
         }
         let view = match self.next.take() {

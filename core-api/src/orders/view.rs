@@ -121,9 +121,18 @@ fn ticket(row: &Row) -> TicketView {
 
 fn read(row: &Row, order: OrderId) -> Result<OrderView, ApiError> {
     let odd = |what: &str| ApiError::internal(format!("order {order}: {what} can't be read"));
-    let status: OrderStatus = row.get::<_, &str>("status").parse().map_err(|_| odd("status"))?;
-    let payment: Payment = row.get::<_, &str>("payment").parse().map_err(|_| odd("payment"))?;
-    let currency = row.get::<_, &str>("currency").parse().map_err(|_| odd("currency"))?;
+    let status: OrderStatus = row
+        .get::<_, &str>("status")
+        .parse()
+        .map_err(|_| odd("status"))?;
+    let payment: Payment = row
+        .get::<_, &str>("payment")
+        .parse()
+        .map_err(|_| odd("payment"))?;
+    let currency = row
+        .get::<_, &str>("currency")
+        .parse()
+        .map_err(|_| odd("currency"))?;
     let seats: Vec<GrantedSeat> =
         serde_json::from_value(row.get("seats")).map_err(|_| odd("seats"))?;
     let to_pay = status == OrderStatus::AwaitingPayment && payment == Payment::Open;

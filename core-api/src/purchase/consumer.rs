@@ -13,11 +13,27 @@ const IDLE: Duration = Duration::from_millis(50);
 const FAILED: Duration = Duration::from_millis(300);
 /// How often new streams are looked for.
 const DISCOVER_EVERY: Duration = Duration::from_millis(500);
-/// How often entries in hand are kept, and those left lying taken over. Well under the 5 s after
-/// which an entry counts as left lying.
+/// How often those left lying are taken over, and those in hand are kept from being so: well
+/// under the 5 s after which an entry counts as left lying.
 const TEND_EVERY: Duration = Duration::from_millis(1500);
 /// Most entries in one go.
 const BATCH: usize = 64;
+
+/// Keeps the entries in hand, also while [`run`] waits for room in a lane.
+pub(super) async fn keep(desk: &Desk) {
+    loop {
+        tokio::select! {
+            biased;
+            () = desk.stop.cancelled() => return,
+            () = tokio::time::sleep(TEND_EVERY) => {}
+        }
+        for (event, entries) in desk.entries() {
+            if let Err(error) = desk.streams.keep(event, &entries).await {
+                tracing::debug!(%error, "entries not kept; another worker may take them over");
+            }
+        }
+    }
+}
 
 /// Consumes until told to stop.
 pub(super) async fn run(desk: &Desk) {
@@ -25,7 +41,7 @@ pub(super) async fn run(desk: &Desk) {
         desk,
         events: Vec::new(),
         discover_at: Instant::now(),
-        tend_at: Instant::now() + TEND_EVERY,
+        claim_at: Instant::now() + TEND_EVERY,
     };
     while !desk.stop.is_cancelled() {
         let pause = match consumer.turn().await {
@@ -49,7 +65,7 @@ struct Consumer<'a> {
     desk: &'a Desk,
     events: Vec<EventNumber>,
     discover_at: Instant,
-    tend_at: Instant,
+    claim_at: Instant,
 }
 
 impl Consumer<'_> {
@@ -60,10 +76,10 @@ impl Consumer<'_> {
             self.discover_at = now + DISCOVER_EVERY;
             self.events = self.desk.streams.events().await?;
         }
-        if now >= self.tend_at {
-            self.tend_at = now + TEND_EVERY;
+        if now >= self.claim_at {
+            self.claim_at = now + TEND_EVERY;
             for &event in &self.events {
-                self.tend(event).await?;
+                self.claim(event).await?;
             }
         }
         let mut any = false;
@@ -75,11 +91,7 @@ impl Consumer<'_> {
         Ok(any)
     }
 
-    async fn tend(&self, event: EventNumber) -> RedisResult<()> {
-        let in_hand = self.desk.entries(event);
-        if !in_hand.is_empty() {
-            self.desk.streams.keep(event, &in_hand).await?;
-        }
+    async fn claim(&self, event: EventNumber) -> RedisResult<()> {
         let left_lying = self.desk.streams.claim_idle(event, BATCH).await?;
         if !left_lying.is_empty() {
             metrics::counter!("catraca_purchase_claimed_total").increment(left_lying.len() as u64);
@@ -90,12 +102,11 @@ impl Consumer<'_> {
 
     async fn hand_on(&self, event: EventNumber, entries: Vec<Entry>) {
         for entry in entries {
-            match entry.job {
-                Some(job) => self.desk.take(job, Some(entry.id)).await,
-                None => {
-                    tracing::error!(entry = entry.id, "an entry carries no order; dropped");
-                    let _ = self.desk.streams.done(event, &entry.id).await;
-                }
+            if let Some(job) = entry.job {
+                self.desk.take(job, Some(entry.id)).await;
+            } else {
+                tracing::error!(entry = entry.id, "an entry carries no order; dropped");
+                let _ = self.desk.streams.done(event, &entry.id).await;
             }
         }
     }

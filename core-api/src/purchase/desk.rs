@@ -86,20 +86,30 @@ impl Desk {
         lock(&self.in_hand).contains_key(&(event, outbox))
     }
 
-    /// The entries of a stream that are in hand here.
-    pub(super) fn entries(&self, event: EventNumber) -> Vec<String> {
-        let in_hand = lock(&self.in_hand);
-        let of_event = in_hand.iter().filter(|((number, _), _)| *number == event);
-        of_event.filter_map(|(_, entry)| entry.clone()).collect()
+    /// The streams' entries that are in hand here.
+    pub(super) fn entries(&self) -> HashMap<EventNumber, Vec<String>> {
+        let mut entries: HashMap<EventNumber, Vec<String>> = HashMap::new();
+        for ((event, _), entry) in lock(&self.in_hand).iter() {
+            if let Some(entry) = entry {
+                entries.entry(*event).or_default().push(entry.clone());
+            }
+        }
+        entries
     }
 
     /// Waits for what is under way, at most `patience`. What waits in lanes is left to others.
     pub(super) async fn drain(&self, patience: Duration) {
         lock(&self.lanes).clear();
         self.jobs.close();
-        if tokio::time::timeout(patience, self.jobs.wait()).await.is_err() {
+        if tokio::time::timeout(patience, self.jobs.wait())
+            .await
+            .is_err()
+        {
             let left = self.jobs.len();
-            tracing::warn!(left, "stopping with purchases under way; others will take them over");
+            tracing::warn!(
+                left,
+                "stopping with purchases under way; others will take them over"
+            );
         }
     }
 
@@ -116,7 +126,9 @@ impl Desk {
 
     /// A lane: begins jobs in the order in which they came.
     async fn work(self, mut jobs: mpsc::Receiver<Job>) {
-        let calls = Arc::new(Semaphore::new(self.app.config.provider_calls_in_flight.max(1)));
+        let calls = Arc::new(Semaphore::new(
+            self.app.config.provider_calls_in_flight.max(1),
+        ));
         loop {
             let job = tokio::select! {
                 biased;
@@ -201,7 +213,10 @@ impl Desk {
     }
 
     async fn forget_entry(&self, job: &Job) {
-        let entry = lock(&self.in_hand).get(&(job.event, job.outbox)).cloned().flatten();
+        let entry = lock(&self.in_hand)
+            .get(&(job.event, job.outbox))
+            .cloned()
+            .flatten();
         let Some(entry) = entry else { return };
         if let Err(error) = self.streams.done(job.event, &entry).await {
             // It is handed out again, found done, and dropped then.

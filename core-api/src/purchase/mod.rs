@@ -49,6 +49,11 @@ pub fn router() -> Router<App> {
 /// finished, for at most 20 s.
 pub async fn run(app: App, stop: CancellationToken) {
     let desk = Desk::new(app, stop);
-    tokio::join!(relay::run(&desk), consumer::run(&desk), reconcile::run(&desk));
+    tokio::join!(
+        relay::run(&desk),
+        consumer::run(&desk),
+        consumer::keep(&desk),
+        reconcile::run(&desk),
+    );
     desk.drain(DRAIN).await;
 }

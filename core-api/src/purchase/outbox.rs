@@ -26,11 +26,7 @@ pub struct Job {
 ///
 /// # Errors
 /// The database's.
-pub async fn ask(
-    tx: &Transaction<'_>,
-    event: EventNumber,
-    order: OrderId,
-) -> Result<(), ApiError> {
+pub async fn ask(tx: &Transaction<'_>, event: EventNumber, order: OrderId) -> Result<(), ApiError> {
     sql::execute(
         tx,
         "INSERT INTO outbox (event_id, order_id)
@@ -48,10 +44,7 @@ pub async fn ask(
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn done<C: GenericClient>(
-    client: &C,
-    job: &Job,
-) -> Result<Option<f64>, ApiError> {
+pub(super) async fn done<C: GenericClient>(client: &C, job: &Job) -> Result<Option<f64>, ApiError> {
     let row = sql::query_opt(
         client,
         "UPDATE outbox SET done_at = now(), relayed_at = coalesce(relayed_at, now())
@@ -68,10 +61,7 @@ pub(super) async fn done<C: GenericClient>(
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn ask_for_due<C: GenericClient>(
-    client: &C,
-    limit: i64,
-) -> Result<u64, ApiError> {
+pub(super) async fn ask_for_due<C: GenericClient>(client: &C, limit: i64) -> Result<u64, ApiError> {
     sql::execute(
         client,
         "WITH due AS (
@@ -214,7 +204,9 @@ pub(super) async fn backlog<C: GenericClient>(
         &[],
     )
     .await?;
-    let backlog = rows.iter().map(|row| (EventNumber(row.get(0)), row.get(1), row.get(2)));
+    let backlog = rows
+        .iter()
+        .map(|row| (EventNumber(row.get(0)), row.get(1), row.get(2)));
     Ok(backlog.collect())
 }
 

@@ -31,11 +31,7 @@ pub(super) async fn run(desk: &Desk) {
     }
 }
 
-async fn turn(
-    desk: &Desk,
-    round: u32,
-    counted: &mut HashSet<EventNumber>,
-) -> Result<(), ApiError> {
+async fn turn(desk: &Desk, round: u32, counted: &mut HashSet<EventNumber>) -> Result<(), ApiError> {
     let client = desk.app.db.get().await?;
     let asked = outbox::ask_for_due(&client, BATCH).await?;
     if asked > 0 {
@@ -58,7 +54,10 @@ async fn turn(
 
 fn gauges(event: EventNumber, rows: i64, oldest_seconds: f64) {
     let label = event.0.to_string();
-    #[expect(clippy::cast_precision_loss, reason = "a count of rows is far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a count of rows is far below 2^52"
+    )]
     metrics::gauge!("catraca_purchase_backlog", "event" => label.clone()).set(rows as f64);
     metrics::gauge!("catraca_purchase_oldest_seconds", "event" => label).set(oldest_seconds);
 }

@@ -34,7 +34,11 @@ async fn lock(tx: &Transaction<'_>, facts: &Facts) -> Result<Written, ApiError> 
         tx,
         "SELECT status = $3 AND quarantined IS NULL FROM orders
          WHERE event_id = $1 AND order_id = $2 FOR UPDATE",
-        &[&facts.deal.event.0, &facts.deal.order.0, &facts.status.as_str()],
+        &[
+            &facts.deal.event.0,
+            &facts.deal.order.0,
+            &facts.status.as_str(),
+        ],
     )
     .await?;
     match row {
@@ -104,11 +108,7 @@ pub(super) async fn payment(app: &App, facts: &Facts, known: &Known) -> Result<(
     Ok(())
 }
 
-async fn write_payment(
-    tx: &Transaction<'_>,
-    facts: &Facts,
-    known: &Known,
-) -> Result<(), ApiError> {
+async fn write_payment(tx: &Transaction<'_>, facts: &Facts, known: &Known) -> Result<(), ApiError> {
     let detail = known.detail.as_deref().map(shorten);
     let touched = sql::execute(
         tx,
@@ -137,7 +137,12 @@ async fn write_payment(
              VALUES ($1, $3, $2, $4, 'given back at the provider', 'completed', now())
              ON CONFLICT (event_id, order_id) DO UPDATE
                  SET state = 'completed', completed_at = coalesce(refunds.completed_at, now())",
-            &[&facts.deal.event.0, &facts.deal.order.0, &id, &known.refunded_minor],
+            &[
+                &facts.deal.event.0,
+                &facts.deal.order.0,
+                &id,
+                &known.refunded_minor,
+            ],
         )
         .await?;
         expect_rows(touched, 1, "refund completed")?;
@@ -192,7 +197,9 @@ pub(super) async fn finish_paid(
     write_payment(&tx, facts, known).await?;
     let quantity = facts.granted.len() as u64;
     let event = facts.deal.event;
-    let ids: Vec<Uuid> = (0..quantity).map(|_| event.scoped_id(rand::random())).collect();
+    let ids: Vec<Uuid> = (0..quantity)
+        .map(|_| event.scoped_id(rand::random()))
+        .collect();
     // Only seats that are sold to this order get a ticket; the count then says whether all were.
     let issued = sql::execute(
         &tx,
@@ -279,7 +286,13 @@ pub(super) async fn refund_row(
         &tx,
         "INSERT INTO refunds (event_id, refund_id, order_id, amount_minor, reason)
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (event_id, order_id) DO NOTHING",
-        &[&facts.deal.event.0, &id, &facts.deal.order.0, &amount_minor, &reason],
+        &[
+            &facts.deal.event.0,
+            &id,
+            &facts.deal.order.0,
+            &amount_minor,
+            &reason,
+        ],
     )
     .await?;
     let row = sql::query_opt(
@@ -363,7 +376,11 @@ pub(super) async fn rest(app: &App, facts: &Facts) -> Result<(), ApiError> {
         "UPDATE orders SET next_look_at = NULL
          WHERE event_id = $1 AND order_id = $2
            AND (refund_requested_at IS NOT NULL) = $3 AND next_look_at IS NOT NULL",
-        &[&facts.deal.event.0, &facts.deal.order.0, &facts.refund_requested],
+        &[
+            &facts.deal.event.0,
+            &facts.deal.order.0,
+            &facts.refund_requested,
+        ],
     )
     .await?;
     Ok(())

@@ -70,22 +70,14 @@ impl Relay<'_> {
         let Some(jobs) = outbox::next_unrelayed(&tx, BATCH).await? else {
             return Ok(0);
         };
-        let direct = match self.append(&jobs).await {
-            Some(ids) => {
-                outbox::relayed(&tx, &jobs, Some(&ids)).await?;
-                false
-            }
-            None => {
-                outbox::relayed(&tx, &jobs, None).await?;
-                true
-            }
-        };
+        let ids = self.append(&jobs).await;
+        let direct = ids.is_none();
+        outbox::relayed(&tx, &jobs, ids.as_deref()).await?;
         tx.commit().await?;
         drop(client);
         let relayed = jobs.len();
         let way = if direct { "direct" } else { "stream" };
-        metrics::counter!("catraca_purchase_relayed_total", "way" => way)
-            .increment(relayed as u64);
+        metrics::counter!("catraca_purchase_relayed_total", "way" => way).increment(relayed as u64);
         if direct {
             for job in jobs {
                 self.desk.take(job, None).await;
@@ -137,7 +129,10 @@ impl Relay<'_> {
         let client = self.desk.app.db.get().await?;
         for row in outbox::overdue(&client, BATCH).await? {
             let there = self.desk.has(row.event, row.outbox)
-                || self.in_stream(row.event, row.stream_id.as_deref()).await.unwrap_or(false);
+                || self
+                    .in_stream(row.event, row.stream_id.as_deref())
+                    .await
+                    .unwrap_or(false);
             outbox::look_again(&client, &row, there).await?;
         }
         Ok(())

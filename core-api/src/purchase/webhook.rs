@@ -26,11 +26,16 @@ pub(super) async fn receive(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, ApiError> {
     let adapter = app.providers.get(&provider).ok_or_else(|| {
-        ApiError::new(Kind::NOT_FOUND, "No provider of that name sends webhooks here.")
+        ApiError::new(
+            Kind::NOT_FOUND,
+            "No provider of that name sends webhooks here.",
+        )
     })?;
     let provider = adapter.provider().as_str();
     let body = body.map_err(|rejection| bytes_rejected(&rejection))?;
-    let checked = adapter.verify_webhook(&headers, &body, OffsetDateTime::now_utc()).await;
+    let checked = adapter
+        .verify_webhook(&headers, &body, OffsetDateTime::now_utc())
+        .await;
     let event = checked.map_err(|error| refused(provider, &error))?;
     let mut client = app.db.get().await?;
     let tx = client.transaction().await?;
@@ -67,7 +72,10 @@ async fn record(
     event: &WebhookEvent,
 ) -> Result<bool, ApiError> {
     let order = order_of(tx, provider, event).await?;
-    let reference = event.provider_ref.as_ref().map(catraca_payments::ProviderRef::as_str);
+    let reference = event
+        .provider_ref
+        .as_ref()
+        .map(catraca_payments::ProviderRef::as_str);
     let stored = sql::execute(
         tx,
         "INSERT INTO webhook_events (provider, provider_event_id, kind, provider_ref, order_id, body)
@@ -85,9 +93,10 @@ async fn record(
     if stored == 0 {
         return Ok(false);
     }
-    match order {
-        Some(order) => outbox::ask(tx, EventNumber::of(order.0), order).await?,
-        None => tracing::info!(provider, kind = event.kind, "webhook of no order of ours"),
+    if let Some(order) = order {
+        outbox::ask(tx, EventNumber::of(order.0), order).await?;
+    } else {
+        tracing::info!(provider, kind = event.kind, "webhook of no order of ours");
     }
     Ok(true)
 }

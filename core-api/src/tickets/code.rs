@@ -89,7 +89,11 @@ pub fn verify(key: &VerifyingKey, code: &str) -> Result<Payload, CodeError> {
     if version != VERSION {
         return Err(CodeError::Malformed);
     }
-    let decode = |text| URL_SAFE_NO_PAD.decode(text).map_err(|_| CodeError::Malformed);
+    let decode = |text| {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| CodeError::Malformed)
+    };
     let signature = decode(signature)?;
     let signature = Signature::from_slice(&signature).map_err(|_| CodeError::Malformed)?;
     key.verify_strict(signed.as_bytes(), &signature)

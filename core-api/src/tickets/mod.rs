@@ -61,6 +61,8 @@ async fn show(
         }
     };
     let private = header::HeaderValue::from_static("private, no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, private);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, private);
     Ok(response)
 }

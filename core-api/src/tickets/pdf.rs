@@ -52,7 +52,10 @@ fn draw(ticket: &Ticket) -> Result<Vec<u8>, ApiError> {
         content: &mut content,
         y: PAGE.1 - MARGIN - 22.0,
     };
-    for line in wrap(&ticket.event.title, TITLE_LINE_CHARS).iter().take(TITLE_LINES_MAX) {
+    for line in wrap(&ticket.event.title, TITLE_LINE_CHARS)
+        .iter()
+        .take(TITLE_LINES_MAX)
+    {
         text.line(BOLD, 22.0, line);
     }
     text.line(PLAIN, 13.0, &ticket.event.venue);
@@ -69,9 +72,13 @@ fn draw(ticket: &Ticket) -> Result<Vec<u8>, ApiError> {
         content: &mut content,
         y: top - QR_SIDE - 16.0,
     };
-    text.line(PLAIN, 9.0, &format!("Ticket {}", ticket.ticket));
+    text.line(PLAIN, 9.0, &format!("Ticket {}", ticket.id));
     text.line(PLAIN, 9.0, &format!("Order {}", ticket.order));
-    text.line(PLAIN, 9.0, "Show this code at the entrance. It is good for one person, once.");
+    text.line(
+        PLAIN,
+        9.0,
+        "Show this code at the entrance. It is good for one person, once.",
+    );
     Ok(content.finish().to_vec())
 }
 
@@ -81,7 +88,10 @@ fn starts_at(ticket: &Ticket) -> Result<String, ApiError> {
     formatted.map_err(|error| ApiError::internal(format!("date of an event: {error}")))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a QR code has at most 177 squares a side")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a QR code has at most 177 squares a side"
+)]
 fn qr_code(content: &mut Content, ticket: &Ticket, top: f32) -> Result<(), ApiError> {
     let (runs, side) = qr::runs(ticket)?;
     let square = QR_SIDE / (side + 2 * QUIET_MODULES) as f32;
@@ -137,10 +147,33 @@ fn wrap(text: &str, chars_max: usize) -> Vec<String> {
 
 /// Windows-1252 beyond Latin-1: the codes 0x80 to 0x9F, where it has characters.
 const WIN_ANSI_EXTRA: &[(char, u8)] = &[
-    ('€', 0x80), ('‚', 0x82), ('ƒ', 0x83), ('„', 0x84), ('…', 0x85), ('†', 0x86), ('‡', 0x87),
-    ('ˆ', 0x88), ('‰', 0x89), ('Š', 0x8A), ('‹', 0x8B), ('Œ', 0x8C), ('Ž', 0x8E), ('‘', 0x91),
-    ('’', 0x92), ('“', 0x93), ('”', 0x94), ('•', 0x95), ('–', 0x96), ('—', 0x97), ('˜', 0x98),
-    ('™', 0x99), ('š', 0x9A), ('›', 0x9B), ('œ', 0x9C), ('ž', 0x9E), ('Ÿ', 0x9F),
+    ('€', 0x80),
+    ('‚', 0x82),
+    ('ƒ', 0x83),
+    ('„', 0x84),
+    ('…', 0x85),
+    ('†', 0x86),
+    ('‡', 0x87),
+    ('ˆ', 0x88),
+    ('‰', 0x89),
+    ('Š', 0x8A),
+    ('‹', 0x8B),
+    ('Œ', 0x8C),
+    ('Ž', 0x8E),
+    ('‘', 0x91),
+    ('’', 0x92),
+    ('“', 0x93),
+    ('”', 0x94),
+    ('•', 0x95),
+    ('–', 0x96),
+    ('—', 0x97),
+    ('˜', 0x98),
+    ('™', 0x99),
+    ('š', 0x9A),
+    ('›', 0x9B),
+    ('œ', 0x9C),
+    ('ž', 0x9E),
+    ('Ÿ', 0x9F),
 ];
 
 /// Text as `WinAnsiEncoding` has it; `?` for what it hasn't.

@@ -13,7 +13,7 @@ const SVG_PIXELS_MIN: u32 = 320;
 fn encode(ticket: &Ticket) -> Result<QrCode, ApiError> {
     // Medium: a seventh may be dirty. More would only make finer squares.
     QrCode::with_error_correction_level(&ticket.code, EcLevel::M)
-        .map_err(|error| ApiError::internal(format!("QR of ticket {}: {error}", ticket.ticket)))
+        .map_err(|error| ApiError::internal(format!("QR of ticket {}: {error}", ticket.id)))
 }
 
 /// The drawing.

@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 /// A ticket as its owner sees it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Ticket {
-    pub(super) ticket: TicketId,
+    #[serde(rename = "ticket")]
+    pub(super) id: TicketId,
     pub(super) event: TicketEvent,
     pub(super) section: String,
     pub(super) row: Option<String>,
@@ -77,7 +78,7 @@ pub(super) async fn load(
         .and_then(|key| code::sign(&key, &payload))
         .map_err(|error| ApiError::internal(format!("code of ticket {ticket}: {error}")))?;
     Ok(Ticket {
-        ticket,
+        id: ticket,
         event: TicketEvent {
             slug,
             title: row.get("title"),

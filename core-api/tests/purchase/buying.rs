@@ -16,11 +16,17 @@ async fn buy(provider: &str) {
     assert_eq!(shop.choose(&page, "approve", 0).await, 303);
     let paid = shop.until(&ana, order, "paid").await;
     assert_eq!(paid["event"], "hamlet");
-    assert_eq!(paid["total"], json!({ "amount_minor": 25_000, "currency": "BRL" }));
+    assert_eq!(
+        paid["total"],
+        json!({ "amount_minor": 25_000, "currency": "BRL" })
+    );
     assert_eq!(paid["next_action"], Value::Null);
     assert_eq!(paid["failure"], Value::Null);
     let tickets = paid["tickets"].as_array().unwrap();
-    let seats: Vec<_> = tickets.iter().map(|t| t["seat"].as_str().unwrap()).collect();
+    let seats: Vec<_> = tickets
+        .iter()
+        .map(|t| t["seat"].as_str().unwrap())
+        .collect();
     assert_eq!(seats, ["4", "5"]);
     assert_eq!(shop.seats("sold").await, 2);
     assert_eq!(shop.ledger(order).await["captured_minor"], 25_000);
@@ -73,7 +79,11 @@ async fn an_abandoned_payment_expires_with_its_hold() {
     let expired = shop.until(&ana, order, "expired").await;
     assert!(expired["failure"].as_str().unwrap().contains("in time"));
     assert_eq!(shop.seats("free").await, 12);
-    assert_eq!(shop.choose(&page, "approve", 0).await, 409, "the page is closed with the hold");
+    assert_eq!(
+        shop.choose(&page, "approve", 0).await,
+        409,
+        "the page is closed with the hold"
+    );
     shop.close().await;
 }
 
@@ -105,7 +115,11 @@ async fn many_buy_at_once() {
             let page = shop.page(&buyer, order).await;
             let outcome = if seat % 4 == 3 { "decline" } else { "approve" };
             shop.choose(&page, outcome, 0).await;
-            let end = if outcome == "decline" { "failed" } else { "paid" };
+            let end = if outcome == "decline" {
+                "failed"
+            } else {
+                "paid"
+            };
             shop.until(&buyer, order, end).await;
         }
     });
@@ -122,9 +136,16 @@ async fn the_order_can_be_watched() {
     let hold = shop.hold(&ana, &[0]).await;
     let order = shop.order(&ana, hold, "card").await;
     let url = format!("{}/api/v1/orders/{order}/events", shop.core);
-    let reply = shop.http.get(url).header("cookie", &ana.cookies).send().await.unwrap();
+    let reply = shop
+        .http
+        .get(url)
+        .header("cookie", &ana.cookies)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(reply.headers()["content-type"], "text/event-stream");
     let mut stream = reply.bytes_stream();
+    shop.until_heard().await;
     shop.work();
     let mut text = String::new();
     let mut paid = false;
@@ -155,22 +176,36 @@ async fn bad_orders_are_refused() {
     let good = json!({ "hold": hold, "provider": "card" });
     let path = "/api/v1/orders";
     let ask = async |buyer, key, body: Value| shop.post(buyer, path, key, &body).await;
-    ask(&bia, "k", good.clone()).await.assert_problem(404, "hold_not_found");
+    ask(&bia, "k", good.clone())
+        .await
+        .assert_problem(404, "hold_not_found");
     let unknown = json!({ "hold": shop.event.scoped_id([7; 12]), "provider": "card" });
-    ask(&ana, "k", unknown).await.assert_problem(404, "hold_not_found");
+    ask(&ana, "k", unknown)
+        .await
+        .assert_problem(404, "hold_not_found");
     let foreign = json!({ "hold": Uuid::new_v4(), "provider": "card" });
-    ask(&ana, "k", foreign).await.assert_problem(404, "hold_not_found");
+    ask(&ana, "k", foreign)
+        .await
+        .assert_problem(404, "hold_not_found");
     let barter = json!({ "hold": hold, "provider": "barter" });
     let refused = ask(&ana, "k", barter).await;
     refused.assert_problem(422, "invalid_field");
     assert_eq!(refused.body["errors"][0]["field"], "provider");
-    ask(&ana, "k", json!({ "hold": 7, "provider": "card" })).await.assert_problem(422, "invalid_field");
-    ask(&ana, "k", json!([])).await.assert_problem(400, "malformed_body");
+    ask(&ana, "k", json!({ "hold": 7, "provider": "card" }))
+        .await
+        .assert_problem(422, "invalid_field");
+    ask(&ana, "k", json!([]))
+        .await
+        .assert_problem(400, "malformed_body");
 
     let first = ask(&ana, "k", good.clone()).await;
     assert_eq!(first.status, 202);
     let again = ask(&ana, "k", good.clone()).await;
-    assert_eq!((again.status, &again.body), (202, &first.body), "the same key, the same answer");
+    assert_eq!(
+        (again.status, &again.body),
+        (202, &first.body),
+        "the same key, the same answer"
+    );
     ask(&ana, "k", json!({ "hold": hold, "provider": "paypal" }))
         .await
         .assert_problem(422, "idempotency_key_reused");
@@ -181,11 +216,17 @@ async fn bad_orders_are_refused() {
     let late = shop.hold(&ana, &[1]).await;
     shop.hold_ends(late, Duration::ZERO).await;
     let late = json!({ "hold": late, "provider": "card" });
-    ask(&ana, "late", late).await.assert_problem(410, "hold_expired");
+    ask(&ana, "late", late)
+        .await
+        .assert_problem(410, "hold_expired");
 
     let order = first.body["order"].as_str().unwrap();
-    shop.get(&bia, &format!("{path}/{order}")).await.assert_problem(404, "order_not_found");
-    shop.get(&ana, &format!("{path}/7")).await.assert_problem(404, "order_not_found");
+    shop.get(&bia, &format!("{path}/{order}"))
+        .await
+        .assert_problem(404, "order_not_found");
+    shop.get(&ana, &format!("{path}/7"))
+        .await
+        .assert_problem(404, "order_not_found");
     let providers = shop.get(&ana, "/api/v1/payment-providers").await;
     assert_eq!(providers.body, json!({ "providers": ["card", "paypal"] }));
     assert_eq!(shop.count("SELECT count(*) FROM orders").await, 1);

@@ -16,7 +16,9 @@ async fn die_at(shop: &Shop, order: OrderId, nth: usize) -> bool {
         }
         Ok(())
     };
-    settle_until(&shop.app, shop.event, order, &fuse).await.is_err()
+    settle_until(&shop.app, shop.event, order, &fuse)
+        .await
+        .is_err()
 }
 
 /// Dies at the first point, then at the second, and so on until one look comes through.

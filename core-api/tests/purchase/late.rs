@@ -20,7 +20,11 @@ async fn still_free(provider: &str, swept: bool) {
     let paid = shop.view(&ana, order).await;
     assert_eq!(paid["status"], "paid", "{paid}");
     assert_eq!(shop.seats("sold").await, 2);
-    assert_eq!(shop.count("SELECT count(*) FROM holds WHERE state = 'sold'").await, 1);
+    assert_eq!(
+        shop.count("SELECT count(*) FROM holds WHERE state = 'sold'")
+            .await,
+        1
+    );
     shop.close().await;
 }
 
@@ -62,9 +66,19 @@ async fn paid_late_with_a_seat_gone() {
         shop.settle(order).await;
         let expired = shop.view(&ana, order).await;
         assert_eq!(expired["status"], "expired", "{expired}");
-        assert!(expired["failure"].as_str().unwrap().contains("somebody else"), "{expired}");
+        assert!(
+            expired["failure"]
+                .as_str()
+                .unwrap()
+                .contains("somebody else"),
+            "{expired}"
+        );
         assert_eq!(shop.ledger(order).await["captured_minor"], 0);
-        assert_eq!(shop.seats("held").await, 1, "the other buyer's hold is untouched");
+        assert_eq!(
+            shop.seats("held").await,
+            1,
+            "the other buyer's hold is untouched"
+        );
         assert_eq!(shop.seats("free").await, 11);
         shop.close().await;
     }
@@ -103,8 +117,14 @@ async fn two_late_payments_for_one_seat_sell_it_once() {
     }
     tokio::join!(shop.settle(orders[0]), shop.settle(orders[1]));
     let mut statuses = vec![
-        shop.view(&ana, orders[0]).await["status"].as_str().unwrap().to_owned(),
-        shop.view(&bia, orders[1]).await["status"].as_str().unwrap().to_owned(),
+        shop.view(&ana, orders[0]).await["status"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+        shop.view(&bia, orders[1]).await["status"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
     ];
     statuses.sort();
     assert_eq!(statuses, ["expired", "paid"]);

@@ -60,3 +60,57 @@ async fn another_worker_takes_over_where_one_stopped() {
     shop.until(&ana, order, "paid").await;
     shop.close().await;
 }
+
+/// A worker read an entry and died: its entry is taken over once it has lain for 5 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_workers_entries_are_taken_over() {
+    let shop = Shop::open().await;
+    let ana = shop.buyer("ana").await;
+    let hold = shop.hold(&ana, &[0]).await;
+    let order = shop.order(&ana, hold, "card").await;
+    let client = redis::Client::open(shop.redis_url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let stream = format!("purchase:{{{}}}", shop.event.0);
+    let outbox = shop.count("SELECT outbox_id FROM outbox").await;
+    let (id, _, (), _): (String, i64, (), redis::Value) = redis::pipe()
+        .cmd("XADD")
+        .arg(&stream)
+        .arg("*")
+        .arg("outbox")
+        .arg(outbox)
+        .arg("order")
+        .arg(order.to_string())
+        .arg("provider")
+        .arg("card")
+        .cmd("SADD")
+        .arg("purchase:streams")
+        .arg(shop.event.0)
+        .cmd("XGROUP")
+        .arg("CREATE")
+        .arg(&stream)
+        .arg(&["workers", "0"])
+        .cmd("XREADGROUP")
+        .arg(&["GROUP", "workers", "ghost", "STREAMS"])
+        .arg(&stream)
+        .arg(">")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    let sql = "UPDATE outbox SET relayed_at = now() + interval '1 minute', stream_id = $1";
+    shop.db().await.execute(sql, &[&id]).await.unwrap();
+    // Nor does the reconciler help.
+    shop.db()
+        .await
+        .execute("UPDATE orders SET next_look_at = NULL", &[])
+        .await
+        .unwrap();
+    shop.work();
+    shop.page(&ana, order).await;
+    let length: i64 = redis::cmd("XLEN")
+        .arg(&stream)
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert!(length <= 1);
+    shop.close().await;
+}

@@ -23,7 +23,9 @@ async fn asked_twice_at_once_it_happens_once() {
         let operator = shop.person("operator", &["operator"]).await;
         let order = paid(&shop, &ana, provider).await;
         let path = format!("/api/v1/admin/orders/{order}/refund");
-        shop.post(&ana, &path, "k", &json!({})).await.assert_problem(403, "forbidden");
+        shop.post(&ana, &path, "k", &json!({}))
+            .await
+            .assert_problem(403, "forbidden");
         let body = json!({});
         let (one, two) = tokio::join!(
             shop.post(&operator, &path, "a", &body),
@@ -37,8 +39,16 @@ async fn asked_twice_at_once_it_happens_once() {
         assert_eq!(ledger["captured_minor"], 25_000);
         assert_eq!(ledger["refunded_minor"], 25_000);
         assert_eq!(shop.seats("free").await, 12);
-        assert_eq!(shop.count("SELECT count(*) FROM refunds WHERE state = 'completed'").await, 1);
-        assert_eq!(shop.count("SELECT count(*) FROM tickets WHERE voided_at IS NULL").await, 0);
+        assert_eq!(
+            shop.count("SELECT count(*) FROM refunds WHERE state = 'completed'")
+                .await,
+            1
+        );
+        assert_eq!(
+            shop.count("SELECT count(*) FROM tickets WHERE voided_at IS NULL")
+                .await,
+            0
+        );
         // The seats can be sold again, with tickets of their own.
         let bia = shop.buyer("bia").await;
         paid(&shop, &bia, provider).await;
@@ -54,9 +64,16 @@ async fn only_what_was_paid_is_refunded() {
     let hold = shop.hold(&ana, &[0]).await;
     let order = shop.order(&ana, hold, "card").await;
     let path = format!("/api/v1/admin/orders/{order}/refund");
-    shop.post(&operator, &path, "k", &json!({})).await.assert_problem(409, "not_refundable");
-    let nobody = format!("/api/v1/admin/orders/{}/refund", shop.event.scoped_id([1; 12]));
-    shop.post(&operator, &nobody, "k", &json!({})).await.assert_problem(404, "order_not_found");
+    shop.post(&operator, &path, "k", &json!({}))
+        .await
+        .assert_problem(409, "not_refundable");
+    let nobody = format!(
+        "/api/v1/admin/orders/{}/refund",
+        shop.event.scoped_id([1; 12])
+    );
+    shop.post(&operator, &nobody, "k", &json!({}))
+        .await
+        .assert_problem(404, "order_not_found");
     shop.close().await;
 }
 
@@ -71,7 +88,10 @@ async fn a_refund_survives_a_death_at_every_point() {
         worker.cancel();
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let path = format!("/api/v1/admin/orders/{order}/refund");
-        assert_eq!(shop.post(&operator, &path, "k", &json!({})).await.status, 202);
+        assert_eq!(
+            shop.post(&operator, &path, "k", &json!({})).await.status,
+            202
+        );
         for nth in 0.. {
             let passed = std::sync::atomic::AtomicUsize::new(0);
             let fuse = |point: &'static str| {
@@ -80,7 +100,10 @@ async fn a_refund_survives_a_death_at_every_point() {
                 }
                 Ok(())
             };
-            if settle_until(&shop.app, shop.event, order, &fuse).await.is_ok() {
+            if settle_until(&shop.app, shop.event, order, &fuse)
+                .await
+                .is_ok()
+            {
                 break;
             }
         }
@@ -100,7 +123,10 @@ async fn money_given_back_at_the_providers_desk_takes_the_tickets_too() {
     let adapter = shop.app.providers.get("card").unwrap();
     let reference = catraca_payments::ProviderRef::new(reference);
     let amount = catraca_domain::money::Money::new(25_000, "BRL".parse().unwrap()).unwrap();
-    adapter.refund(&reference, amount, uuid::Uuid::new_v4()).await.unwrap();
+    adapter
+        .refund(&reference, amount, uuid::Uuid::new_v4())
+        .await
+        .unwrap();
     // Its webhook says so.
     shop.until(&ana, order, "refunded").await;
     shop.close().await;

@@ -72,7 +72,8 @@ fn redis_url() -> String {
 fn config(core: &str, database: &str, redis: &str) -> Config {
     let mut url = url::Url::parse(&required("CATRACA_TEST_DATABASE_URL")).unwrap();
     url.set_path(database);
-    let oidc = r#"[{"name":"dev","issuer":"http://127.0.0.1:1","client_id":"c","client_secret":"s"}]"#;
+    let oidc =
+        r#"[{"name":"dev","issuer":"http://127.0.0.1:1","client_id":"c","client_secret":"s"}]"#;
     let flags = [
         ("--public-url", core),
         ("--database-url", url.as_str()),
@@ -80,12 +81,17 @@ fn config(core: &str, database: &str, redis: &str) -> Config {
         ("--edge-url", "http://127.0.0.1:1"),
         ("--edge-secret", "edge"),
         ("--admission-keys", ADMISSION_KEYS),
-        ("--ticket-key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        (
+            "--ticket-key",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        ),
         ("--oidc-providers", oidc),
         ("--database-connections", "12"),
     ];
     let args = flags.iter().flat_map(|(flag, value)| [*flag, *value]);
-    Args::try_parse_from(std::iter::once("test").chain(args)).unwrap().config
+    Args::try_parse_from(std::iter::once("test").chain(args))
+        .unwrap()
+        .config
 }
 
 fn providers(sandbox: &str) -> Registry {
@@ -132,38 +138,68 @@ impl Shop {
             "--paypal-client-id=client".to_owned(),
             "--paypal-client-secret=secret".to_owned(),
             "--paypal-webhook-id=WH-1".to_owned(),
-            format!("--data={}/catraca-test-{}", std::env::temp_dir().display(), Uuid::new_v4()),
+            format!(
+                "--data={}/catraca-test-{}",
+                std::env::temp_dir().display(),
+                Uuid::new_v4()
+            ),
         ];
         if webhooks {
             flags.push(format!("--webhook-base={core}"));
         }
         let sandbox_config = catraca_sandbox::Config::try_parse_from(flags).unwrap();
         let shutdown = stop.clone().cancelled_owned();
-        tasks.spawn(catraca_sandbox::serve(sandbox_listener, sandbox_config, shutdown));
+        tasks.spawn(catraca_sandbox::serve(
+            sandbox_listener,
+            sandbox_config,
+            shutdown,
+        ));
 
         let database = format!("catraca_test_{}", Uuid::new_v4().simple());
         let admin = db::pool(&config(&core, "/postgres", &redis_url)).unwrap();
         let create = format!("CREATE DATABASE {database}");
-        admin.get().await.unwrap().batch_execute(&create).await.unwrap();
+        admin
+            .get()
+            .await
+            .unwrap()
+            .batch_execute(&create)
+            .await
+            .unwrap();
         let config = config(&core, &format!("/{database}"), &redis_url);
         db::migrate(&db::pool(&config).unwrap()).await.unwrap();
-        let app = App::with_providers(config, providers(&sandbox)).await.unwrap();
+        let app = App::with_providers(config, providers(&sandbox))
+            .await
+            .unwrap();
         let mut redis = app.redis.clone();
         let _: redis::RedisResult<()> = redis::cmd("FLUSHDB").query_async(&mut redis).await;
-        let serving = app.clone().serve(core_listener, stop.clone().cancelled_owned());
+        let serving = app
+            .clone()
+            .serve(core_listener, stop.clone().cancelled_owned());
         tasks.spawn(serving);
         let event = furnish(&app).await;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self { app, event, core, sandbox, http, redis_url, database, admin, stop, tasks }
+        Self {
+            app,
+            event,
+            core,
+            sandbox,
+            http,
+            redis_url,
+            database,
+            admin,
+            stop,
+            tasks,
+        }
     }
 
     /// A worker, until its token is cancelled.
     pub(crate) fn work(&self) -> CancellationToken {
         let stop = self.stop.child_token();
-        self.tasks.spawn(purchase::run(self.app.clone(), stop.clone()));
+        self.tasks
+            .spawn(purchase::run(self.app.clone(), stop.clone()));
         stop
     }
 
@@ -182,6 +218,7 @@ impl Shop {
     }
 
     pub(crate) async fn person(&self, name: &str, roles: &[&str]) -> Buyer {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
         let (account, jti, login) = (Uuid::new_v4(), Jti(Uuid::new_v4()), Uuid::new_v4());
         let db = self.db().await;
         let email = format!("{name}@example.com");
@@ -200,7 +237,6 @@ impl Shop {
         )
         .await
         .unwrap();
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap();
         let admission = Admission {
@@ -219,13 +255,23 @@ impl Shop {
             "INSERT INTO shopping_sessions (event_id, jti, account_id, visitor, epoch, number,
                                             lane, admitted_at, expires_at)
              VALUES ($1, $2, $3, $4, 1, $5, 'standard', now(), now() + interval '10 minutes')",
-            &[&self.event.0, &jti.0, &account, &admission.sub.0, &i64::from(number)],
+            &[
+                &self.event.0,
+                &jti.0,
+                &account,
+                &admission.sub.0,
+                &i64::from(number),
+            ],
         )
         .await
         .unwrap();
         let token = admission.mint(&Keyring::from_json(ADMISSION_KEYS).unwrap());
         let cookies = format!("__Host-login={login}; __Host-admission={token}");
-        Buyer { account, jti, cookies }
+        Buyer {
+            account,
+            jti,
+            cookies,
+        }
     }
 
     /// A hold on these seats, for five minutes.
@@ -257,7 +303,7 @@ impl Shop {
         )
         .await
         .unwrap();
-        let held = tx
+        let touched = tx
             .execute(
                 "UPDATE seats SET state = 'held', hold_id = $3, order_id = NULL,
                         held_until = now() + interval '5 minutes'
@@ -267,7 +313,7 @@ impl Shop {
             )
             .await
             .unwrap();
-        assert_eq!(held, ordinals.len() as u64, "seats were not free");
+        assert_eq!(touched, ordinals.len() as u64, "seats were not free");
         tx.commit().await.unwrap();
         hold
     }
@@ -287,7 +333,9 @@ impl Shop {
 
     pub(crate) async fn post(&self, buyer: &Buyer, path: &str, key: &str, body: &Value) -> Reply {
         let request = self.http.post(format!("{}{path}", self.core));
-        let request = request.header("cookie", &buyer.cookies).header("idempotency-key", key);
+        let request = request
+            .header("cookie", &buyer.cookies)
+            .header("idempotency-key", key);
         Reply::of(request.json(body)).await
     }
 
@@ -299,7 +347,9 @@ impl Shop {
     /// An order, placed over HTTP.
     pub(crate) async fn order(&self, buyer: &Buyer, hold: HoldId, provider: &str) -> OrderId {
         let body = json!({ "hold": hold, "provider": provider });
-        let reply = self.post(buyer, "/api/v1/orders", &hold.to_string(), &body).await;
+        let reply = self
+            .post(buyer, "/api/v1/orders", &hold.to_string(), &body)
+            .await;
         assert_eq!(reply.status, 202, "{}", reply.body);
         assert_eq!(reply.body["status"], "queued");
         reply.body["order"].as_str().unwrap().parse().unwrap()
@@ -323,10 +373,30 @@ impl Shop {
         panic!("not {status} after 20 s: {}", self.view(buyer, order).await);
     }
 
+    /// Waits until this process hears what others publish.
+    pub(crate) async fn until_heard(&self) {
+        for _ in 0..100 {
+            let heard: (String, i64) = redis::cmd("PUBSUB")
+                .arg(&["NUMSUB", "orders:changed"])
+                .query_async(&mut self.app.redis.clone())
+                .await
+                .unwrap();
+            if heard.1 > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nobody listens");
+    }
+
     /// Waits until nothing is left to look at.
     pub(crate) async fn until_idle(&self) {
         for _ in 0..100 {
-            if self.count("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == 0 {
+            if self
+                .count("SELECT count(*) FROM outbox WHERE done_at IS NULL")
+                .await
+                == 0
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -336,18 +406,26 @@ impl Shop {
 
     /// One step after another, as the worker would, until there is nothing to do now.
     pub(crate) async fn settle(&self, order: OrderId) -> purchase::settle::Outcome {
-        purchase::settle::settle(&self.app, self.event, order).await.unwrap()
+        purchase::settle::settle(&self.app, self.event, order)
+            .await
+            .unwrap()
     }
 
     /// The payment page of the order.
     pub(crate) async fn page(&self, buyer: &Buyer, order: OrderId) -> String {
         let view = self.until(buyer, order, "awaiting_payment").await;
-        view["next_action"]["redirect_url"].as_str().unwrap().to_owned()
+        view["next_action"]["redirect_url"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// What the buyer does on the payment page.
     pub(crate) async fn choose(&self, page: &str, outcome: &str, delay_seconds: u32) -> u16 {
-        let form = [("outcome", outcome), ("delay_seconds", &delay_seconds.to_string())];
+        let form = [
+            ("outcome", outcome),
+            ("delay_seconds", &delay_seconds.to_string()),
+        ];
         let reply = self.http.post(page).form(&form).send().await.unwrap();
         reply.status().as_u16()
     }
@@ -355,16 +433,32 @@ impl Shop {
     /// What the sandbox believes of the order's payment.
     pub(crate) async fn ledger(&self, order: OrderId) -> Value {
         let url = format!("{}/sandbox/ledger", self.sandbox);
-        let ledger: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
+        let ledger: Value = self
+            .http
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let payments = ledger["payments"].as_array().unwrap();
-        let mine: Vec<_> = payments.iter().filter(|p| p["order"] == order.to_string()).collect();
+        let mine: Vec<_> = payments
+            .iter()
+            .filter(|p| p["order"] == order.to_string())
+            .collect();
         assert_eq!(mine.len(), 1, "not one payment: {mine:?}");
         mine[0].clone()
     }
 
     pub(crate) async fn seats(&self, state: &str) -> i64 {
         let sql = "SELECT count(*) FROM seats WHERE event_id = $1 AND state = $2";
-        let row = self.db().await.query_one(sql, &[&self.event.0, &state]).await.unwrap();
+        let row = self
+            .db()
+            .await
+            .query_one(sql, &[&self.event.0, &state])
+            .await
+            .unwrap();
         row.get(0)
     }
 
@@ -380,21 +474,40 @@ impl Shop {
         let ended = tokio::time::timeout(Duration::from_secs(10), self.tasks.wait()).await;
         self.app.db.close();
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.database);
-        self.admin.get().await.unwrap().batch_execute(&drop).await.unwrap();
-        ended.expect("the shop did not stop within 10 s");
+        self.admin
+            .get()
+            .await
+            .unwrap()
+            .batch_execute(&drop)
+            .await
+            .unwrap();
+        assert!(ended.is_ok(), "the shop did not stop within 10 s");
     }
 
     async fn audit(&self) {
         let all = self.seats("free").await + self.seats("held").await + self.seats("sold").await;
         assert_eq!(all, i64::from(SEATS), "free + held + sold = capacity");
         let url = format!("{}/sandbox/ledger", self.sandbox);
-        let ledger: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
+        let ledger: Value = self
+            .http
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         for payment in ledger["payments"].as_array().unwrap() {
             self.audit_payment(payment).await;
         }
-        let sold_unpaid = "SELECT count(*) FROM seats s LEFT JOIN orders o USING (event_id, order_id)
+        let sold_unpaid =
+            "SELECT count(*) FROM seats s LEFT JOIN orders o USING (event_id, order_id)
              WHERE s.state = 'sold' AND o.status IS DISTINCT FROM 'paid'";
-        assert_eq!(self.count(sold_unpaid).await, 0, "a seat is sold to an order not paid");
+        assert_eq!(
+            self.count(sold_unpaid).await,
+            0,
+            "a seat is sold to an order not paid"
+        );
     }
 
     async fn audit_payment(&self, payment: &Value) {
@@ -419,7 +532,11 @@ impl Shop {
         let refunded = payment["refunded_minor"].as_i64().unwrap();
         assert!(refunded <= captured, "{payment}");
         if captured > refunded {
-            assert_eq!((status.as_str(), tickets), ("paid", i64::from(quantity)), "{payment}");
+            assert_eq!(
+                (status.as_str(), tickets),
+                ("paid", i64::from(quantity)),
+                "{payment}"
+            );
         } else {
             assert_eq!(tickets, 0, "tickets without money: {payment}");
         }
@@ -472,16 +589,27 @@ impl Reply {
     pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
         let reply = request.send().await.unwrap();
         let status = reply.status().as_u16();
-        let content_type = reply.headers().get("content-type").map_or("", |v| v.to_str().unwrap());
+        let content_type = reply
+            .headers()
+            .get("content-type")
+            .map_or("", |v| v.to_str().unwrap());
         let content_type = content_type.to_owned();
         let bytes = reply.bytes().await.unwrap().to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Self { status, body, content_type, bytes }
+        Self {
+            status,
+            body,
+            content_type,
+            bytes,
+        }
     }
 
     pub(crate) fn assert_problem(&self, status: u16, name: &str) {
         assert_eq!(self.status, status, "{}", self.body);
         assert_eq!(self.content_type, "application/problem+json");
-        assert_eq!(self.body["type"], format!("https://catraca.dev/problems/{name}"));
+        assert_eq!(
+            self.body["type"],
+            format!("https://catraca.dev/problems/{name}")
+        );
     }
 }

@@ -28,17 +28,41 @@ async fn forged_and_foreign_webhooks_are_refused() {
     let order = shop.order(&ana, hold, "card").await;
     shop.settle(order).await;
     let body = event("evt_1", &order.to_string());
-    deliver(&shop, "card", "whsec_wrong", &body).await.assert_problem(400, "bad_signature");
-    deliver(&shop, "barter", CARD_WEBHOOK_SECRET, &body).await.assert_problem(404, "not_found");
-    let unsigned = shop.http.post(format!("{}/webhooks/card", shop.core)).body(body.to_string());
-    Reply::of(unsigned).await.assert_problem(400, "bad_signature");
-    let unsigned = shop.http.post(format!("{}/webhooks/paypal", shop.core)).body(body.to_string());
-    Reply::of(unsigned).await.assert_problem(400, "bad_signature");
-    let huge = shop.http.post(format!("{}/webhooks/card", shop.core)).body(vec![b' '; 300_000]);
-    Reply::of(huge).await.assert_problem(413, "payload_too_large");
+    deliver(&shop, "card", "whsec_wrong", &body)
+        .await
+        .assert_problem(400, "bad_signature");
+    deliver(&shop, "barter", CARD_WEBHOOK_SECRET, &body)
+        .await
+        .assert_problem(404, "not_found");
+    let unsigned = shop
+        .http
+        .post(format!("{}/webhooks/card", shop.core))
+        .body(body.to_string());
+    Reply::of(unsigned)
+        .await
+        .assert_problem(400, "bad_signature");
+    let unsigned = shop
+        .http
+        .post(format!("{}/webhooks/paypal", shop.core))
+        .body(body.to_string());
+    Reply::of(unsigned)
+        .await
+        .assert_problem(400, "bad_signature");
+    let huge = shop
+        .http
+        .post(format!("{}/webhooks/card", shop.core))
+        .body(vec![b' '; 300_000]);
+    Reply::of(huge)
+        .await
+        .assert_problem(413, "payload_too_large");
     assert_eq!(shop.count("SELECT count(*) FROM webhook_events").await, 0);
     // Rightly signed but untrue: looked into, and nothing comes of it.
-    assert_eq!(deliver(&shop, "card", CARD_WEBHOOK_SECRET, &body).await.status, 200);
+    assert_eq!(
+        deliver(&shop, "card", CARD_WEBHOOK_SECRET, &body)
+            .await
+            .status,
+        200
+    );
     shop.settle(order).await;
     assert_eq!(shop.view(&ana, order).await["status"], "awaiting_payment");
     shop.close().await;
@@ -50,17 +74,39 @@ async fn a_repeated_webhook_is_one_event() {
     let ana = shop.buyer("ana").await;
     let hold = shop.hold(&ana, &[0]).await;
     let order = shop.order(&ana, hold, "card").await;
-    shop.db().await.execute("UPDATE outbox SET done_at = now()", &[]).await.unwrap();
+    shop.db()
+        .await
+        .execute("UPDATE outbox SET done_at = now()", &[])
+        .await
+        .unwrap();
     let body = event("evt_1", &order.to_string());
     for _ in 0..3 {
-        assert_eq!(deliver(&shop, "card", CARD_WEBHOOK_SECRET, &body).await.status, 200);
+        assert_eq!(
+            deliver(&shop, "card", CARD_WEBHOOK_SECRET, &body)
+                .await
+                .status,
+            200
+        );
     }
     assert_eq!(shop.count("SELECT count(*) FROM webhook_events").await, 1);
-    assert_eq!(shop.count("SELECT count(*) FROM outbox WHERE done_at IS NULL").await, 1);
+    assert_eq!(
+        shop.count("SELECT count(*) FROM outbox WHERE done_at IS NULL")
+            .await,
+        1
+    );
     // Of no order of ours: kept, and nothing else.
     let stray = event("evt_2", &uuid::Uuid::new_v4().to_string());
-    assert_eq!(deliver(&shop, "card", CARD_WEBHOOK_SECRET, &stray).await.status, 200);
+    assert_eq!(
+        deliver(&shop, "card", CARD_WEBHOOK_SECRET, &stray)
+            .await
+            .status,
+        200
+    );
     assert_eq!(shop.count("SELECT count(*) FROM webhook_events").await, 2);
-    assert_eq!(shop.count("SELECT count(*) FROM outbox WHERE done_at IS NULL").await, 1);
+    assert_eq!(
+        shop.count("SELECT count(*) FROM outbox WHERE done_at IS NULL")
+            .await,
+        1
+    );
     shop.close().await;
 }
