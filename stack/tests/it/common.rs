@@ -56,9 +56,13 @@ pub(crate) fn script(name: &str, text: &str) -> Part {
     Part::new(name, "/bin/sh", Probe::Survives(Duration::from_millis(100))).args(["-c", text])
 }
 
+/// A process that has ended but not been waited for counts as gone.
 pub(crate) fn alive(pid: i32) -> bool {
-    // A zombie still has a folder there, but no command line.
-    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        // The state follows the name, which is in parentheses and may contain anything.
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    })
 }
 
 pub(crate) fn kill_9(pid: i32) {

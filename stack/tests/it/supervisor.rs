@@ -136,6 +136,8 @@ async fn parts_die_with_the_stack_even_when_it_is_killed() {
     let mut parent = tokio::process::Command::new("/bin/sh")
         .args(["-c", &text])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines();
