@@ -32,14 +32,12 @@ impl Breaker {
         if now_ms() < self.resting_until_ms.load(Ordering::Relaxed) {
             return None;
         }
-        match tokio::time::timeout(ANSWER_MAX, question).await {
-            Ok(Ok(answer)) => Some(answer),
-            Ok(Err(_)) | Err(_) => {
-                metrics::counter!("catraca_redis_failures_total").increment(1);
-                self.resting_until_ms
-                    .store(now_ms().saturating_add(REST_MS), Ordering::Relaxed);
-                None
-            }
+        if let Ok(Ok(answer)) = tokio::time::timeout(ANSWER_MAX, question).await {
+            return Some(answer);
         }
+        metrics::counter!("catraca_redis_failures_total").increment(1);
+        self.resting_until_ms
+            .store(now_ms().saturating_add(REST_MS), Ordering::Relaxed);
+        None
     }
 }

@@ -33,7 +33,7 @@ const LOAD_SHARE: u32 = 12;
 /// Age at which the list of events is loaded again.
 const LIST_TTL: Duration = Duration::from_millis(800);
 /// A slug's number never changes; the memory is bounded for its size alone.
-const NUMBER_TTL: Duration = Duration::from_secs(600);
+const NUMBER_TTL: Duration = Duration::from_mins(10);
 const NUMBERS_MAX: usize = 10_000;
 
 /// What is on sale, as far as this process knows.

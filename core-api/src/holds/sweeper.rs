@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Time between two rounds.
-const ROUND: Duration = Duration::from_millis(1_000);
+const ROUND: Duration = Duration::from_secs(1);
 /// Most rows in one transaction.
 const BATCH: i64 = 500;
 /// Time between two clearings of old logins and idempotency keys.
-const CLEARING: Duration = Duration::from_secs(60);
+const CLEARING: Duration = Duration::from_mins(1);
 
 /// Sweeps until stopped.
 pub async fn run(app: App, stop: CancellationToken) {

@@ -404,7 +404,6 @@ async fn retire(tx: &Transaction<'_>, event: EventNumber, holds: &[Uuid]) -> Res
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn money(error: catraca_domain::money::MoneyError) -> ApiError {
     ApiError::internal(format!("the sum of a hold: {error}"))
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// How long discovery and keys are kept.
-const METADATA_TTL: Duration = Duration::from_secs(600);
+const METADATA_TTL: Duration = Duration::from_mins(10);
 /// Shortest time between two fetches, however many tokens have an unknown key.
 const METADATA_AGE_MIN: Duration = Duration::from_secs(5);
 

@@ -95,14 +95,24 @@ impl Shop {
         Self::open_with("redis://127.0.0.1:1/".to_owned(), "http://127.0.0.1:1").await
     }
 
+    /// With this login provider, on an address that it knows.
+    pub(crate) async fn open_at(core: TcpListener, issuer: &str) -> Self {
+        Self::open_on(core, redis_url(), issuer).await
+    }
+
     /// With this login provider.
     pub(crate) async fn open_with_issuer(issuer: &str) -> Self {
         Self::open_with(redis_url(), issuer).await
     }
 
     async fn open_with(redis_url: String, issuer: &str) -> Self {
+        let (core, _) = listen().await;
+        Self::open_on(core, redis_url, issuer).await
+    }
+
+    async fn open_on(core_listener: TcpListener, redis_url: String, issuer: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (core_listener, core) = listen().await;
+        let core = format!("http://{}", core_listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let edge = Edge::start(&tasks, stop.clone()).await;
@@ -273,7 +283,7 @@ impl Shop {
             .batch_execute(&drop)
             .await
             .unwrap();
-        ended.expect("the shop did not stop within 10 s");
+        assert!(ended.is_ok(), "the shop did not stop within 10 s");
     }
 
     async fn audit(&self) {

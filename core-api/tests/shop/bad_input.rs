@@ -21,6 +21,7 @@ async fn refused(
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn bodies_of_a_hold() {
     let shop = Shop::open().await;
     shop.event("hamlet", 4, 300, CSV).await;

@@ -38,7 +38,7 @@ async fn operators_only() {
     shop.close().await;
 }
 
-fn event(edit: Value) -> Value {
+fn event(edit: &Value) -> Value {
     let mut body = json!({"event": "lear", "title": "Lear", "venue": "Globe",
         "starts_at": "2040-01-01T20:00:00Z", "currency": "BRL", "max_seats_per_buyer": 4,
         "hold_seconds": 300});
@@ -74,7 +74,7 @@ async fn events() {
         json!({"hold_seconds": 3601}),
         json!({"hold_seconds": 1e30}),
     ] {
-        let body = event(edit.clone());
+        let body = event(&edit);
         let reply = shop
             .send(&operator, Method::POST, "/api/v1/admin/events", Some(&body))
             .await;
@@ -90,14 +90,9 @@ async fn events() {
             );
         }
     }
-    let taken = event(json!({"event": "hamlet"}));
+    let used = event(&json!({"event": "hamlet"}));
     let reply = shop
-        .send(
-            &operator,
-            Method::POST,
-            "/api/v1/admin/events",
-            Some(&taken),
-        )
+        .send(&operator, Method::POST, "/api/v1/admin/events", Some(&used))
         .await;
     reply.assert_problem(409, "taken");
     for path in ["/api/v1/admin/events/nowhere", "/api/v1/admin/events/%00"] {
@@ -110,26 +105,24 @@ async fn events() {
         reply.assert_problem(404, "not_found");
     }
     let after = shop.fingerprint().await;
-    let tables = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let (before, after) = (tables(&before), tables(&after));
+    let split = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let (before, after) = (split(&before), split(&after));
     // The PATCH of nothing counted the event's version up; all else is as it was.
     assert_eq!(before[..4], after[..4]);
     assert_eq!(before[5..], after[5..]);
-    let good = event(json!({}));
+    let good = event(&json!({}));
     let made = shop
         .send(&operator, Method::POST, "/api/v1/admin/events", Some(&good))
         .await;
     assert_eq!(made.status, 201, "{}", made.body);
-    let patch = json!({"title": "King Lear", "hold_seconds": 600});
+    let edit = json!({"title": "King Lear", "hold_seconds": 600});
     let path = "/api/v1/admin/events/lear";
-    let changed = shop
-        .send(&operator, Method::PATCH, path, Some(&patch))
-        .await;
+    let after_edit = shop.send(&operator, Method::PATCH, path, Some(&edit)).await;
     assert_eq!(
-        (changed.status, &changed.body["title"]),
+        (after_edit.status, &after_edit.body["title"]),
         (200, &json!("King Lear"))
     );
-    assert_eq!(changed.body["venue"], "Globe");
+    assert_eq!(after_edit.body["venue"], "Globe");
     shop.close().await;
 }
 

@@ -142,11 +142,9 @@ async fn a_repeated_request_repeats_its_reply() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_seats_are_all_or_none() {
     let shop = Shop::open().await;
-    let seats: String = (1..=8)
-        .map(|n| format!("A,seated,1,{n},,1000,,\n"))
-        .collect();
-    shop.event("hamlet", 8, 300, &format!("{HEADER}{seats}"))
-        .await;
+    let seats: Vec<String> = (1..=8).map(|n| format!("A,seated,1,{n},,1000,,")).collect();
+    let csv = format!("{HEADER}{}\n", seats.join("\n"));
+    shop.event("hamlet", 8, 300, &csv).await;
     let buyers = join_all((0..24).map(|_| shop.shopper("hamlet"))).await;
     // Overlapping pairs, named in either order.
     let wishes = buyers.iter().enumerate().map(|(index, buyer)| {

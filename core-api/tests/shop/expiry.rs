@@ -38,9 +38,9 @@ async fn an_expired_hold_is_buyable_at_once_without_a_sweeper() {
             json!({"event": "hamlet", "section": "B", "quantity": 2}),
         ),
     ] {
-        let held = shop.hold(&ana, section, &wish).await;
-        assert_eq!(held.status, 201, "{}", held.body);
-        let hold = held.body["hold"].as_str().unwrap().to_owned();
+        let granted = shop.hold(&ana, section, &wish).await;
+        assert_eq!(granted.status, 201, "{}", granted.body);
+        let hold = granted.body["hold"].as_str().unwrap().to_owned();
         assert_eq!(shop.hold(&bia, section, &wish).await.status, 409);
         ends_in(&shop, &hold, 400.0).await;
         let deadline = Instant::now() + Duration::from_millis(400);

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::routing::get;
 use reqwest::Method;
 use serde_json::json;
+use std::collections::HashMap;
 
 #[tokio::test]
 async fn return_to_is_a_path_of_ours() {
@@ -124,7 +125,7 @@ async fn an_attempt_is_its_browsers_and_good_once() {
     };
     let state_of = |reply: &Reply| {
         let address = url::Url::parse(reply.header("location")).unwrap();
-        let query: std::collections::HashMap<_, _> = address.query_pairs().into_owned().collect();
+        let query: HashMap<_, _> = address.query_pairs().into_owned().collect();
         assert_eq!(query["code_challenge_method"], "S256");
         assert_eq!(query["login_hint"], "ana@example.com");
         assert!(query["nonce"].len() > 20 && query["scope"].contains("openid"));
@@ -165,5 +166,114 @@ async fn an_attempt_is_its_browsers_and_good_once() {
         .await
         .assert_problem(400, "login_failed");
     assert_eq!(shop.count("SELECT count(*) FROM login_attempts").await, 0);
+    shop.close().await;
+}
+
+/// The development provider, stopped when dropped.
+struct Issuer(std::process::Child);
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Issuer {
+    async fn start(core: &str) -> (Self, String) {
+        let (listener, url) = listen().await;
+        let address = url.trim_start_matches("http://").to_owned();
+        drop(listener);
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let data = std::env::temp_dir().join(format!("catraca-issuer-{}", uuid::Uuid::new_v4()));
+        let child = std::process::Command::new("node")
+            .arg("devtools/issuer/server.mjs")
+            .current_dir(root)
+            .env("CATRACA_LISTEN", address)
+            .env("CATRACA_PUBLIC_URL", core)
+            .env("CATRACA_OIDC_CLIENT_SECRET", "secret")
+            .env("CATRACA_ISSUER_DATA", data)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("node, which `make setup` brings: {error}"));
+        let issuer = Self(child);
+        let discovery = format!("{url}/.well-known/openid-configuration");
+        for _ in 0..200 {
+            if reqwest::get(&discovery).await.is_ok() {
+                return (issuer, url);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the development provider did not start: run `make setup`");
+    }
+}
+
+/// A browser: follows redirects and keeps cookies, secure ones too, for each origin.
+async fn browse(shop: &Shop, jar: &mut HashMap<(String, String), String>, start: &str) -> Reply {
+    let mut url = url::Url::parse(&shop.core).unwrap().join(start).unwrap();
+    for _ in 0..10 {
+        let origin = url.origin().ascii_serialization();
+        let mine = jar.iter().filter(|((of, _), _)| *of == origin);
+        let cookies: Vec<String> = mine
+            .map(|((_, name), value)| format!("{name}={value}"))
+            .collect();
+        let request = shop
+            .http
+            .get(url.clone())
+            .header("cookie", cookies.join("; "));
+        let reply = Reply::of(request).await;
+        for cookie in reply.headers.get_all("set-cookie") {
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            jar.insert((origin.clone(), name.to_owned()), value.to_owned());
+        }
+        if reply.header("location").is_empty() {
+            return reply;
+        }
+        url = url.join(reply.header("location")).unwrap();
+    }
+    panic!("too many redirects");
+}
+
+#[tokio::test]
+async fn logs_in_with_a_real_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (listener, core) = listen().await;
+    let (_running, issuer) = Issuer::start(&core).await;
+    let shop = Shop::open_at(listener, &issuer).await;
+    let mut jar = HashMap::new();
+    let mut logins = Vec::new();
+    for (email, roles) in [
+        ("ana@example.com", json!([])),
+        ("operator@example.com", json!(["operator"])),
+    ] {
+        let path = format!("/auth/login?provider=dev&login_hint={email}&return_to=/api/v1/me");
+        let me = browse(&shop, &mut jar, &path).await;
+        assert_eq!(
+            (me.status, &me.body["email"]),
+            (200, &json!(email)),
+            "{}",
+            me.body
+        );
+        assert_eq!(me.body["roles"], roles);
+        logins.push(jar[&(core.clone(), "__Host-login".to_owned())].clone());
+    }
+    // The second login ended the first, which the browser carried.
+    let first = format!("__Host-login={}", logins[0]);
+    let request = shop
+        .request(Method::GET, "/api/v1/me")
+        .header("cookie", first);
+    Reply::of(request)
+        .await
+        .assert_problem(401, "not_logged_in");
+    assert_eq!(shop.count("SELECT count(*) FROM login_sessions").await, 1);
+    assert_eq!(shop.count("SELECT count(*) FROM accounts").await, 2);
+    let again = browse(
+        &shop,
+        &mut jar,
+        "/auth/login?login_hint=ana@example.com&return_to=/api/v1/me",
+    );
+    assert_eq!(again.await.body["email"], "ana@example.com");
+    assert_eq!(shop.count("SELECT count(*) FROM accounts").await, 2);
     shop.close().await;
 }
