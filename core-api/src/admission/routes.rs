@@ -3,7 +3,7 @@
 use super::session::{Shopper, lock_session};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::holds::{free_seats, seats_of};
+use crate::holds::{being_paid, free_seats, seats_of};
 use crate::login::Account;
 use axum::Json;
 use axum::extract::State;
@@ -84,17 +84,17 @@ pub(super) async fn leave(
     }
     let holds = tx
         .query(
-            "SELECT h.hold_id FROM holds h
-             WHERE h.event_id = $1 AND h.account_id = $2 AND h.jti = $3 AND h.state = 'active'
-               AND NOT EXISTS (
-                   SELECT 1 FROM orders o WHERE o.event_id = $1 AND o.hold_id = h.hold_id
-                     AND o.status IN ('queued', 'awaiting_payment'))
-             ORDER BY h.hold_id FOR UPDATE OF h",
+            "SELECT hold_id FROM holds
+             WHERE event_id = $1 AND account_id = $2 AND jti = $3 AND state = 'active'
+             ORDER BY hold_id FOR UPDATE",
             &[&event, &shopper.account.id.0, &jti],
         )
         .await?;
     for row in &holds {
         let hold = HoldId(row.get(0));
+        if being_paid(&tx, event, hold).await? {
+            continue;
+        }
         free_seats(&tx, event, hold).await?;
         // One whose deadline is past is expired, not released: its seats went by themselves.
         tx.execute(

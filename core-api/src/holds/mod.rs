@@ -15,7 +15,7 @@ mod take;
 mod view;
 
 pub(crate) use take::seats_of;
-pub(crate) use view::free_seats;
+pub(crate) use view::{being_paid, free_seats};
 
 use crate::app::App;
 use axum::Router;

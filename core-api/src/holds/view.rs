@@ -111,17 +111,14 @@ pub(super) async fn release(
     lock_session(&tx, &shopper).await?;
     let row = tx
         .query_opt(
-            "SELECT h.state, h.quantity, h.expires_at < now(), EXISTS (
-                 SELECT 1 FROM orders o WHERE o.event_id = h.event_id AND o.hold_id = h.hold_id
-                   AND o.status IN ('queued', 'awaiting_payment'))
-             FROM holds h WHERE h.event_id = $1 AND h.hold_id = $2 AND h.account_id = $3
-             FOR UPDATE OF h",
+            "SELECT state, quantity, expires_at < now() FROM holds
+             WHERE event_id = $1 AND hold_id = $2 AND account_id = $3 FOR UPDATE",
             &[&shopper.event.0, &hold.0, &shopper.account.id.0],
         )
         .await?
         .ok_or_else(not_found)?;
     let from = state(row.get(0))?;
-    if row.get::<_, bool>(3) {
+    if being_paid(&tx, shopper.event.0, hold).await? {
         return Err(ApiError::new(
             Kind::HOLD_HAS_ORDER,
             "The hold is being paid for: wait for the payment's end.",
@@ -141,6 +138,22 @@ pub(super) async fn release(
         app.catalogue.changed(&app, shopper.event);
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether the hold's order is under way. To be asked once the hold's row is locked, in a statement
+/// of its own, which sees an order that was being written while we waited for the lock.
+pub(crate) async fn being_paid(
+    tx: &Transaction<'_>,
+    event: i32,
+    hold: HoldId,
+) -> Result<bool, ApiError> {
+    let query = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM orders WHERE event_id = $1 AND hold_id = $2
+                            AND status IN ('queued', 'awaiting_payment'))",
+        )
+        .await?;
+    Ok(tx.query_one(&query, &[&event, &hold.0]).await?.get(0))
 }
 
 fn expired() -> ApiError {

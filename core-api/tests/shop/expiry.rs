@@ -193,3 +193,46 @@ async fn a_hold_is_its_owners() {
     assert_eq!(seats_taken(&shop, &second).await, 1);
     shop.close().await;
 }
+
+#[tokio::test]
+async fn a_hold_that_is_being_paid_for_stays() {
+    let shop = Shop::open().await;
+    shop.event("hamlet", 4, 300, CSV).await;
+    let ana = shop.shopper("hamlet").await;
+    let wish = json!({"event": "hamlet", "section": "A", "quantity": 1});
+    let granted = shop.hold(&ana, "k", &wish).await;
+    let path = format!("/api/v1/holds/{}", granted.body["hold"].as_str().unwrap());
+    // The order is being written, under the hold's lock, while the shopper gives the hold back.
+    let mut db = shop.db().await;
+    let tx = db.transaction().await.unwrap();
+    tx.execute("SELECT 1 FROM holds FOR UPDATE", &[])
+        .await
+        .unwrap();
+    tx.execute(
+        "INSERT INTO orders (event_id, order_id, hold_id, jti, account_id, provider, amount_minor,
+                             currency)
+         SELECT event_id, gen_random_uuid(), hold_id, jti, account_id, 'card', amount_minor, 'BRL'
+         FROM holds",
+        &[],
+    )
+    .await
+    .unwrap();
+    let commit = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        tx.commit().await.unwrap();
+    };
+    let release = shop.send(&ana, Method::DELETE, &path, None);
+    let (released, ()) = tokio::join!(release, commit);
+    released.assert_problem(409, "hold_has_order");
+    let left = shop
+        .send(&ana, Method::DELETE, "/api/v1/session", None)
+        .await;
+    assert_eq!(left.status, 204);
+    assert_eq!(
+        shop.count("SELECT count(*) FROM seats WHERE state = 'held'")
+            .await,
+        1
+    );
+    drop(db);
+    shop.close().await;
+}
