@@ -220,6 +220,8 @@ pub fn next_step(order: OrderStatus, seats: Seats, payment: Payment) -> Step {
 pub fn next_step_refunding(order: OrderStatus, seats: Seats, payment: Payment) -> Step {
     match (order, payment) {
         (OrderStatus::Paid, Payment::Captured) => Step::Refund,
+        // Not to be forgotten while the provider can't say how things are.
+        (OrderStatus::Paid, Payment::Pending) => Step::Wait,
         _ => next_step(order, seats, payment),
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(desk: &Desk) {
         desk,
         events: Vec::new(),
         discover_at: Instant::now(),
-        claim_at: Instant::now() + TEND_EVERY,
+        claim_at: Instant::now(),
     };
     while !desk.stop.is_cancelled() {
         let pause = match consumer.turn().await {

@@ -108,11 +108,15 @@ pub(super) async fn payment(app: &App, facts: &Facts, known: &Known) -> Result<(
     Ok(())
 }
 
+/// Money once seen to be taken is not unsaid by an older or emptier answer.
 async fn write_payment(tx: &Transaction<'_>, facts: &Facts, known: &Known) -> Result<(), ApiError> {
     let detail = known.detail.as_deref().map(shorten);
     let touched = sql::execute(
         tx,
-        "UPDATE payments SET state = $3, captured_minor = GREATEST(captured_minor, $4),
+        "UPDATE payments SET state = CASE
+                    WHEN captured_minor > 0 AND $3 NOT IN ('captured', 'refunded', 'mismatched')
+                    THEN state ELSE $3 END,
+                captured_minor = GREATEST(captured_minor, $4),
                 refunded_minor = GREATEST(refunded_minor, $5), detail = coalesce($6, detail),
                 updated_at = now()
          WHERE event_id = $1 AND order_id = $2",

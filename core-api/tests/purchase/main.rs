@@ -6,6 +6,7 @@
 
 mod buying;
 mod crash;
+mod killed;
 mod late;
 mod redis_lost;
 mod refund;

@@ -69,7 +69,7 @@ fn redis_url() -> String {
     url.to_string()
 }
 
-fn config(core: &str, database: &str, redis: &str) -> Config {
+fn flags(core: &str, database: &str, redis: &str) -> Vec<String> {
     let mut url = url::Url::parse(&required("CATRACA_TEST_DATABASE_URL")).unwrap();
     url.set_path(database);
     let oidc =
@@ -88,25 +88,36 @@ fn config(core: &str, database: &str, redis: &str) -> Config {
         ("--oidc-providers", oidc),
         ("--database-connections", "12"),
     ];
-    let args = flags.iter().flat_map(|(flag, value)| [*flag, *value]);
-    Args::try_parse_from(std::iter::once("test").chain(args))
+    flags
+        .iter()
+        .map(|(flag, value)| format!("{flag}={value}"))
+        .collect()
+}
+
+fn config(core: &str, database: &str, redis: &str) -> Config {
+    let flags = flags(core, database, redis).into_iter();
+    Args::try_parse_from(std::iter::once("test".to_owned()).chain(flags))
         .unwrap()
         .config
 }
 
+/// What the payment providers' adapters are told.
+fn provider_settings(sandbox: &str) -> [(&'static str, &str); 7] {
+    [
+        ("CATRACA_CARD_API_URL", sandbox),
+        ("CATRACA_CARD_SECRET_KEY", "sk_test_1"),
+        ("CATRACA_CARD_WEBHOOK_SECRETS", CARD_WEBHOOK_SECRET),
+        ("CATRACA_PAYPAL_API_URL", sandbox),
+        ("CATRACA_PAYPAL_CLIENT_ID", "client"),
+        ("CATRACA_PAYPAL_CLIENT_SECRET", "secret"),
+        ("CATRACA_PAYPAL_WEBHOOK_ID", "WH-1"),
+    ]
+}
+
 fn providers(sandbox: &str) -> Registry {
-    let settings = |name: &str| {
-        Some(match name {
-            "CATRACA_CARD_API_URL" | "CATRACA_PAYPAL_API_URL" => sandbox.to_owned(),
-            "CATRACA_CARD_SECRET_KEY" => "sk_test_1".to_owned(),
-            "CATRACA_CARD_WEBHOOK_SECRETS" => CARD_WEBHOOK_SECRET.to_owned(),
-            "CATRACA_PAYPAL_CLIENT_ID" => "client".to_owned(),
-            "CATRACA_PAYPAL_CLIENT_SECRET" => "secret".to_owned(),
-            "CATRACA_PAYPAL_WEBHOOK_ID" => "WH-1".to_owned(),
-            _ => return None,
-        })
-    };
-    Registry::from_settings(&settings).unwrap()
+    let settings = provider_settings(sandbox);
+    let find = |name: &str| settings.iter().find(|(known, _)| *known == name);
+    Registry::from_settings(&|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap()
 }
 
 impl Shop {
@@ -201,6 +212,22 @@ impl Shop {
         self.tasks
             .spawn(purchase::run(self.app.clone(), stop.clone()));
         stop
+    }
+
+    /// A worker in a process of its own, killed when dropped.
+    pub(crate) fn worker_process(&self) -> tokio::process::Child {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_catraca-core"))
+            .arg("worker")
+            .args(flags(
+                &self.core,
+                &format!("/{}", self.database),
+                &self.redis_url,
+            ))
+            .envs(provider_settings(&self.sandbox))
+            .env("RUST_LOG", "warn")
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
     }
 
     /// The Redis of this shop.
@@ -363,14 +390,14 @@ impl Shop {
 
     /// Waits until the order has this status.
     pub(crate) async fn until(&self, buyer: &Buyer, order: OrderId, status: &str) -> Value {
-        for _ in 0..400 {
+        for _ in 0..800 {
             let view = self.view(buyer, order).await;
             if view["status"] == status {
                 return view;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("not {status} after 20 s: {}", self.view(buyer, order).await);
+        panic!("not {status} after 40 s: {}", self.view(buyer, order).await);
     }
 
     /// Waits until this process hears what others publish.
