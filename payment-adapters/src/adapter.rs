@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use catraca_domain::money::Money;
+use catraca_domain::money::{Currency, Money};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -92,6 +92,22 @@ pub struct Started {
     pub provider_ref: ProviderRef,
     /// The provider's page.
     pub redirect_url: Url,
+    /// What a shop may show on its own page instead of sending the buyer away.
+    pub display: Option<Display>,
+}
+
+/// Something the buyer pays by without leaving the shop.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Display {
+    /// A code to be scanned with, or copied into, the buyer's banking app.
+    QrCode {
+        /// What the code says.
+        data: String,
+        /// The code as an image at the provider, if it has one.
+        image_url: Option<Url>,
+        /// From when on it can't be paid, if the provider says.
+        expires_at: Option<OffsetDateTime>,
+    },
 }
 
 /// What the provider says about a payment. A status it has not agreed on with us is `Pending`:
@@ -188,6 +204,11 @@ pub trait PaymentAdapter: Send + Sync {
     /// Which provider this is.
     fn provider(&self) -> Provider;
 
+    /// Whether it takes payments in that currency at all; `start` is `Rejected` otherwise.
+    fn takes(&self, _currency: Currency) -> bool {
+        true
+    }
+
     /// Opens a payment and says where the buyer pays.
     async fn start(&self, payment: &StartPayment) -> Result<Started, AdapterError>;
 
@@ -195,11 +216,12 @@ pub trait PaymentAdapter: Send + Sync {
     async fn status(&self, reference: &ProviderRef) -> Result<PaymentStatus, AdapterError>;
 
     /// Sets the money aside where the provider waits to be asked (`Approved`); elsewhere reports
-    /// the status and changes nothing. A refusal is `Ok(Failed)`.
+    /// the status and changes nothing, and that is `Captured` where the money is taken as soon as
+    /// the buyer pays. A refusal is `Ok(Failed)`.
     async fn authorise(&self, reference: &ProviderRef) -> Result<PaymentStatus, AdapterError>;
 
-    /// Takes authorised money, once: a second call reports `Captured` again.
-    /// `amount` is at most what was authorised; the rest is let go.
+    /// Takes authorised money, once: a second call reports `Captured` again, as does any where the
+    /// money was taken already. `amount` is at most what was authorised; the rest is let go.
     async fn capture(
         &self,
         reference: &ProviderRef,
@@ -212,7 +234,7 @@ pub trait PaymentAdapter: Send + Sync {
     async fn void(&self, reference: &ProviderRef) -> Result<PaymentStatus, AdapterError>;
 
     /// Gives captured money back. `refund_id` is the core's own id of this refund and makes it
-    /// happen once. More than what is left: `Rejected`.
+    /// happen once, however much later it is asked for again. More than what is left: `Rejected`.
     async fn refund(
         &self,
         reference: &ProviderRef,

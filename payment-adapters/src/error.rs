@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catraca_domain::money::Money;
 use thiserror::Error;
 
 /// Why a call to a provider gave no answer we could use.
@@ -46,6 +47,30 @@ pub enum AdapterError {
 }
 
 impl AdapterError {
+    pub(crate) fn not_captured() -> Self {
+        Self::Rejected {
+            code: "not_captured".to_owned(),
+            message: "nothing was captured, so nothing can be refunded".to_owned(),
+        }
+    }
+
+    pub(crate) fn more_than_left(captured: Money, refunded: Money, asked: Money) -> Self {
+        Self::Rejected {
+            code: "amount_too_large".to_owned(),
+            message: format!("{asked} is more than what is left of {captured} after {refunded}"),
+        }
+    }
+
+    pub(crate) fn currency_mismatch(there: Money, ours: Money) -> Self {
+        Self::Rejected {
+            code: "currency_mismatch".to_owned(),
+            message: format!(
+                "the payment is in {}, not in {}",
+                there.currency, ours.currency
+            ),
+        }
+    }
+
     /// Whether the same call may succeed later. Repeating it is safe in any case.
     pub const fn is_transient(&self) -> bool {
         match self {

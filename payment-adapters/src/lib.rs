@@ -17,12 +17,14 @@ mod adapter;
 pub mod card;
 mod error;
 pub mod paypal;
+pub mod pix;
 pub mod registry;
+pub mod stripe;
 mod transport;
 
 pub use adapter::{
-    PaymentAdapter, PaymentStatus, Provider, ProviderRef, Refund, RefundState, StartPayment,
-    Started, WebhookEvent,
+    Display, PaymentAdapter, PaymentStatus, Provider, ProviderRef, Refund, RefundState,
+    StartPayment, Started, WebhookEvent,
 };
 pub use error::{AdapterError, ConfigError, WebhookError};
 pub use registry::Registry;

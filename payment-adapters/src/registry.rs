@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::transport::http_client;
-use crate::{ConfigError, PaymentAdapter, Provider, card, paypal};
+use crate::{ConfigError, PaymentAdapter, Provider, card, paypal, pix};
 
 /// Reads one setting by its environment variable's name; `None` when unset.
 pub type Settings<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -17,6 +17,7 @@ type Build =
 const PROVIDERS: &[Build] = &[
     card::from_settings,   // Stripe
     paypal::from_settings, // PayPal
+    pix::from_settings,    // Pix, through Stripe
 ];
 
 /// The configured providers, by name.
@@ -29,10 +30,17 @@ impl Registry {
     /// Builds every configured provider: `Registry::from_settings(&|name| std::env::var(name).ok())`.
     /// A provider none of whose settings are present is left out; half a configuration is an error.
     pub fn from_settings(settings: Settings<'_>) -> Result<Self, ConfigError> {
-        let client = http_client()?;
+        Self::with_client(settings, &http_client()?)
+    }
+
+    /// The same over a client of the caller's, with another patience than 30 s.
+    pub fn with_client(
+        settings: Settings<'_>,
+        client: &reqwest::Client,
+    ) -> Result<Self, ConfigError> {
         let mut adapters = Vec::new();
         for build in PROVIDERS {
-            adapters.extend(build(settings, &client)?);
+            adapters.extend(build(settings, client)?);
         }
         Ok(Self::new(adapters))
     }

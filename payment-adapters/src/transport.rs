@@ -38,6 +38,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
     retry_after: Option<Duration>,
+    /// The provider says that it plays back what this idempotency key was answered before.
+    pub(crate) replayed: bool,
 }
 
 impl Reply {
@@ -77,11 +79,14 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Reply, Adap
     let response = request.send().await.map_err(|error| sort(&error))?;
     let status = response.status();
     let retry_after = retry_after(&response);
+    let replayed = response.headers().get("idempotent-replayed");
+    let replayed = replayed.is_some_and(|value| value == "true");
     let body = read_bounded(response).await?;
     Ok(Reply {
         status,
         body,
         retry_after,
+        replayed,
     })
 }
 

@@ -3,17 +3,19 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::http::StatusCode;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
+use crate::faults::{Call, Fault, Faults, Subject};
 use crate::journal::{Journal, JournalBroken};
 use crate::payment::{Payment, Provider};
+use crate::traffic::Traffic;
 use crate::world::{Change, Event, StoredReply, World};
 use crate::{paypal, stripe};
 
@@ -31,6 +33,10 @@ struct Inner {
     /// `PayPal`'s access tokens, newest last. Not journalled: a restart ends them all, as an outage
     /// at the provider may.
     tokens: Mutex<VecDeque<String>>,
+    faults: Mutex<Faults>,
+    traffic: Mutex<Traffic>,
+    /// True once the program is to end.
+    stopping: watch::Sender<bool>,
 }
 
 /// The last so many access tokens are good.
@@ -95,7 +101,9 @@ impl Txn<'_> {
         self.put(payment);
         for kind in kinds {
             let event: Event = match payment.provider {
-                Provider::Card => stripe::view::event(payment, kind, self.now_ms, self.base),
+                Provider::Card | Provider::Pix => {
+                    stripe::view::event(payment, kind, self.now_ms, self.base)
+                }
                 Provider::PayPal => paypal::view::event(payment, kind, self.now_ms, self.base),
             };
             self.apply(Change::Event(event));
@@ -103,7 +111,7 @@ impl Txn<'_> {
     }
 
     pub(crate) fn remembered(&self, key: &str, fingerprint: &str) -> Remembered {
-        match self.world.reply(key) {
+        match self.world.reply(key, self.now_ms) {
             None => Remembered::Nothing,
             Some(reply) if reply.fingerprint == fingerprint => Remembered::Answer(Answer {
                 status: StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK),
@@ -116,6 +124,7 @@ impl Txn<'_> {
 
     pub(crate) fn remember(&mut self, key: String, fingerprint: String, answer: &Answer) {
         self.apply(Change::Reply(StoredReply {
+            at_ms: self.now_ms,
             key,
             fingerprint,
             status: answer.status.as_u16(),
@@ -161,6 +170,9 @@ impl App {
             journal,
             outbox: Notify::new(),
             tokens: Mutex::new(VecDeque::new()),
+            faults: Mutex::default(),
+            traffic: Mutex::default(),
+            stopping: watch::Sender::new(false),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -206,6 +218,40 @@ impl App {
         receipt.durable().await?;
         self.0.outbox.notify_one();
         Ok(result)
+    }
+
+    pub(crate) fn with_faults<T>(&self, work: impl FnOnce(&mut Faults) -> T) -> T {
+        work(&mut self.0.faults.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn take_fault(&self, subject: &Subject) -> Option<Fault> {
+        self.with_faults(|faults| faults.take(subject))
+    }
+
+    pub(crate) fn with_traffic<T>(&self, work: impl FnOnce(&mut Traffic) -> T) -> T {
+        work(
+            &mut self
+                .0
+                .traffic
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Counts a request; false: refuse it.
+    pub(crate) fn arrives(&self, provider: Provider, call: Call) -> bool {
+        self.with_traffic(|traffic| traffic.arrives(provider, call, Instant::now()))
+    }
+
+    /// Says that the program is to end.
+    pub(crate) fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    /// Resolves then.
+    pub(crate) async fn stopping(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.stopping.subscribe().wait_for(|stop| *stop).await;
     }
 
     pub(crate) fn issue_token(&self) -> String {

@@ -36,10 +36,20 @@ pub(crate) fn come_due(txn: &mut Txn<'_>, mut payment: Payment) {
         txn.put_and_tell(&payment, events);
         return;
     }
-    payment.stage = Stage::Expired;
     let events: &[&str] = match payment.provider {
-        Provider::Card => &["checkout.session.expired"],
-        Provider::PayPal => &[],
+        Provider::Pix => {
+            // As at Stripe: the intent stays, the attempt has failed.
+            (payment.declined, payment.lapsed) = (true, true);
+            &["payment_intent.payment_failed"]
+        }
+        Provider::Card => {
+            payment.stage = Stage::Expired;
+            &["checkout.session.expired"]
+        }
+        Provider::PayPal => {
+            payment.stage = Stage::Expired;
+            &[]
+        }
     };
     txn.put_and_tell(&payment, events);
 }

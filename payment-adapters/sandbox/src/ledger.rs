@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::payment::{Payment, Provider};
+use crate::payment::Payment;
 
 /// All payments, oldest first. Read-only, and without a login: a stand-in has no secrets.
 pub(crate) async fn ledger(State(app): State<App>) -> Json<Value> {
@@ -16,7 +16,7 @@ pub(crate) async fn ledger(State(app): State<App>) -> Json<Value> {
 fn line(payment: &Payment) -> Value {
     // Stripe counts these two in hundredths; the ledger is in ISO's minor units like the core.
     let hundredths =
-        payment.provider == Provider::Card && matches!(payment.currency.as_str(), "ISK" | "UGX");
+        payment.provider.is_stripe() && matches!(payment.currency.as_str(), "ISK" | "UGX");
     let minor = |amount: i64| if hundredths { amount / 100 } else { amount };
     json!({
         "provider": payment.provider,

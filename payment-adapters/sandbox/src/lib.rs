@@ -4,17 +4,21 @@
 //!
 //! What a request goes through: [`stripe`] or [`paypal`] parse it and check who asks; [`app::App`]
 //! runs it as one transaction over the [`world`]; the [`journal`] makes that durable before the
-//! answer leaves; [`background`] resolves what the pay page held back, and [`webhooks`] delivers.
+//! answer leaves; [`gate`] counts calls and makes them fail on demand; [`background`] resolves what the pay page held back, and [`webhooks`] delivers.
 
 mod app;
 mod background;
 mod config;
+mod control;
+mod faults;
+mod gate;
 mod journal;
 mod ledger;
 mod page;
 mod payment;
 mod paypal;
 mod stripe;
+mod traffic;
 mod webhooks;
 mod world;
 
@@ -42,6 +46,11 @@ pub async fn serve(
     tasks.spawn(background::run(app.clone()));
     tasks.spawn(webhooks::run(app.clone())?);
     tracing::info!(%address, "payment sandbox listening");
+    let stopping = app.clone();
+    let shutdown = async move {
+        shutdown.await;
+        stopping.stop();
+    };
     axum::serve(listener, router(app))
         .with_graceful_shutdown(shutdown)
         .await?;
@@ -50,12 +59,14 @@ pub async fn serve(
 }
 
 fn router(app: app::App) -> Router {
+    let gate = axum::middleware::from_fn_with_state(app.clone(), gate::pass);
+    let apis = stripe::router().merge(paypal::router()).layer(gate);
     Router::new()
         .route("/", get(page::index))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/sandbox/ledger", get(ledger::ledger))
         .route("/pay/{id}", get(page::show).post(page::choose))
-        .merge(stripe::router())
-        .merge(paypal::router())
+        .route("/pay/{id}/qr.svg", get(page::qr_code))
+        .merge(control::router())
+        .merge(apis)
         .with_state(app)
 }

@@ -129,11 +129,11 @@ fn see_other(payment: &Payment, address: &str) -> Response {
         Provider::PayPal => {
             url.query_pairs_mut().append_pair("token", &payment.id);
         }
-        Provider::Card if !payment.has_session() => {
+        Provider::Card | Provider::Pix if !payment.has_session() => {
             url.query_pairs_mut()
                 .append_pair("payment_intent", &payment.id);
         }
-        Provider::Card => {}
+        Provider::Card | Provider::Pix => {}
     }
     (StatusCode::SEE_OTHER, [(header::LOCATION, url.to_string())]).into_response()
 }
@@ -142,6 +142,7 @@ fn payment_page(payment: &Payment) -> String {
     let name = match payment.provider {
         Provider::Card => "card",
         Provider::PayPal => "PayPal",
+        Provider::Pix => "Pix",
     };
     let amount = crate::paypal::view::money(payment.amount_minor, &payment.currency);
     let what = escape(payment.description.as_deref().unwrap_or("A payment"));
@@ -152,6 +153,8 @@ fn payment_page(payment: &Payment) -> String {
     let state = match (payment.attempt.is_some(), payment.stage) {
         (true, _) => "Being processed.",
         (false, Stage::Open) if !payment.confirmed => "Not confirmed yet.",
+        (false, Stage::Open) if payment.lapsed => "The code has run out.",
+        (false, Stage::Open) if payment.declined && !payment.is_payable() => "Declined.",
         (false, Stage::Open) if payment.declined => "Declined. You can try again.",
         (false, Stage::Open) => "",
         (false, Stage::Approved | Stage::Authorised | Stage::Captured) => "Paid.",
@@ -159,10 +162,45 @@ fn payment_page(payment: &Payment) -> String {
         (false, Stage::Expired) => "Expired.",
     };
     let form = if payment.is_payable() { FORM } else { "" };
+    let code = if payment.provider == Provider::Pix && payment.is_payable() {
+        code(payment)
+    } else {
+        String::new()
+    };
     frame(
         &format!("Pay by {name}"),
-        &format!("{total}<p role=status>{state}</p>{form}"),
+        &format!("{total}<p role=status>{state}</p>{code}{form}"),
     )
+}
+
+/// What the code says: nothing that a bank's app would take for a payment.
+pub(crate) fn pix_text(payment: &Payment) -> String {
+    let amount = crate::paypal::view::money(payment.amount_minor, &payment.currency);
+    format!("SANDBOX PIX, NO MONEY MOVES: {} BRL {amount}", payment.id)
+}
+
+fn code(payment: &Payment) -> String {
+    let text = escape(&pix_text(payment));
+    format!(
+        "<p><img src=\"{0}/qr.svg\" width=240 height=240 alt=\"Pix QR code\"></p>\
+         <p><label>Or copy the code: <input readonly value=\"{text}\" style=\"width:100%\"></label></p>",
+        payment.id
+    )
+}
+
+/// The code as an image.
+pub(crate) async fn qr_code(State(app): State<App>, Path(id): Path<String>) -> Response {
+    let payment = app.read(|world| world.payment(&id).cloned());
+    let code = payment
+        .filter(|payment| payment.provider == Provider::Pix)
+        .and_then(|payment| qrcode::QrCode::new(pix_text(&payment)).ok());
+    match code {
+        Some(code) => {
+            let image = code.render::<qrcode::render::svg::Color<'_>>().build();
+            ([(header::CONTENT_TYPE, "image/svg+xml")], image).into_response()
+        }
+        None => problem(StatusCode::NOT_FOUND, "There is no such code."),
+    }
 }
 
 /// Posts to its own address.

@@ -5,11 +5,32 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Whose API the payment was made through.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Provider {
     Card,
     PayPal,
+    /// Pix, through Stripe's API.
+    Pix,
+}
+
+impl Provider {
+    /// Whether it is reached through Stripe's API.
+    pub(crate) fn is_stripe(self) -> bool {
+        match self {
+            Self::Card | Self::Pix => true,
+            Self::PayPal => false,
+        }
+    }
+
+    /// The name in URLs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::PayPal => "paypal",
+            Self::Pix => "pix",
+        }
+    }
 }
 
 /// Where the payment stands.
@@ -53,6 +74,10 @@ pub(crate) struct Refund {
 
 /// The payment. Amounts in the provider's minor units.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, recorded as they are"
+)]
 pub(crate) struct Payment {
     /// What the API's user holds: `cs_…`, `pi_…` where there is no session, or `PayPal`'s order id.
     pub(crate) id: String,
@@ -86,6 +111,9 @@ pub(crate) struct Payment {
     pub(crate) attempts: u32,
     /// The last attempt was declined, or (`PayPal`, approved) authorising it will be.
     pub(crate) declined: bool,
+    /// Pix only: the code ran out unpaid.
+    #[serde(default)]
+    pub(crate) lapsed: bool,
     pub(crate) charge_id: Option<String>,
     pub(crate) authorisation_id: Option<String>,
     pub(crate) capture_id: Option<String>,
@@ -113,6 +141,7 @@ impl Payment {
     pub(crate) fn deadline_ms(&self) -> Option<i64> {
         match (&self.attempt, self.stage) {
             (Some(attempt), _) => Some(attempt.due_ms),
+            (None, Stage::Open) if self.provider == Provider::Pix && self.declined => None,
             (None, Stage::Open | Stage::Approved) => self.expires_ms,
             _ => None,
         }
@@ -120,7 +149,9 @@ impl Payment {
 
     /// Whether the pay page still takes a choice.
     pub(crate) fn is_payable(&self) -> bool {
-        self.stage == Stage::Open && self.attempt.is_none() && self.confirmed
+        // A Pix code is for one attempt.
+        let again = self.provider != Provider::Pix || !self.declined;
+        self.stage == Stage::Open && self.attempt.is_none() && self.confirmed && again
     }
 
     /// Every other id by which the API's user may ask for this payment.
@@ -140,7 +171,7 @@ impl Payment {
     pub(crate) fn begin(&mut self, outcome: Outcome, due_ms: i64) {
         self.attempts += 1;
         self.declined = false;
-        if self.provider == Provider::Card {
+        if self.provider.is_stripe() {
             self.charge_id = Some(new_id("ch_"));
         }
         self.attempt = Some(Attempt { outcome, due_ms });
@@ -158,15 +189,17 @@ impl Payment {
                 self.stage = Stage::Approved;
                 &["CHECKOUT.ORDER.APPROVED"]
             }
-            (Provider::Card, Outcome::Decline) => &["payment_intent.payment_failed"],
-            (Provider::Card, Outcome::Approve) if self.manual_capture => {
+            (Provider::Card | Provider::Pix, Outcome::Decline) => {
+                &["payment_intent.payment_failed"]
+            }
+            (Provider::Card | Provider::Pix, Outcome::Approve) if self.manual_capture => {
                 self.stage = Stage::Authorised;
                 self.with_session(&[
                     "payment_intent.amount_capturable_updated",
                     "checkout.session.completed",
                 ])
             }
-            (Provider::Card, Outcome::Approve) => {
+            (Provider::Card | Provider::Pix, Outcome::Approve) => {
                 self.stage = Stage::Captured;
                 self.captured_minor = self.amount_minor;
                 self.with_session(&["payment_intent.succeeded", "checkout.session.completed"])

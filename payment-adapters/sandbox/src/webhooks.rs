@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use crate::app::{App, now_ms};
+use crate::faults::{Fault, Kind, Subject};
 use crate::payment::Provider;
 use crate::world::{Change, Delivery};
 
@@ -75,6 +76,18 @@ async fn deliver_all(app: &App, client: &reqwest::Client, base: &Url) {
 async fn deliver(app: App, client: reqwest::Client, base: Url, delivery: Delivery) -> String {
     let id = delivery.event.id.clone();
     let tries = delivery.tries + 1;
+    let subject = Subject::webhook(delivery.event.provider, delivery.event.body.get());
+    let fault = app.take_fault(&subject);
+    if let Some(change) = fault.as_ref().and_then(|fault| instead(fault, &delivery)) {
+        if app.transact(|txn| txn.apply(change)).await.is_err() {
+            tracing::error!(event = id, "the fault could not be recorded");
+        }
+        return id;
+    }
+    if fault.is_some() {
+        // The first of two; how it goes decides nothing.
+        let _ = post(&app, &client, &base, &delivery).await;
+    }
     let change = match post(&app, &client, &base, &delivery).await {
         Ok(()) => Change::Done { event: id.clone() },
         Err(error) if tries >= TRIES_MAX => {
@@ -97,6 +110,24 @@ async fn deliver(app: App, client: reqwest::Client, base: Url, delivery: Deliver
     id
 }
 
+/// What a fault makes of a delivery in place of a try; `None`: it is tried, twice.
+fn instead(fault: &Fault, delivery: &Delivery) -> Option<Change> {
+    let event = delivery.event.id.clone();
+    match fault.kind {
+        Kind::Reorder => {
+            let seconds = i64::try_from(fault.duration().as_secs()).unwrap_or_default();
+            let (tries, next_ms) = (delivery.tries, now_ms() + seconds * 1_000);
+            Some(Change::Retry {
+                event,
+                tries,
+                next_ms,
+            })
+        }
+        Kind::Lose => Some(Change::Done { event }),
+        _ => None,
+    }
+}
+
 async fn post(
     app: &App,
     client: &reqwest::Client,
@@ -104,11 +135,13 @@ async fn post(
     delivery: &Delivery,
 ) -> anyhow::Result<()> {
     let body = delivery.event.body.get().as_bytes().to_vec();
-    let (name, headers) = match delivery.event.provider {
-        Provider::Card => ("card", stripe_headers(app, &body)),
-        Provider::PayPal => ("paypal", paypal_headers(app, &body)?),
+    let provider = delivery.event.provider;
+    let headers = match provider {
+        Provider::Card | Provider::Pix => stripe_headers(app, &body),
+        Provider::PayPal => paypal_headers(app, &body)?,
     };
-    let address = format!("{}/webhooks/{name}", base.as_str().trim_end_matches('/'));
+    let base = base.as_str().trim_end_matches('/');
+    let address = format!("{base}/webhooks/{}", provider.name());
     let mut request = client
         .post(address)
         .header("Content-Type", "application/json")

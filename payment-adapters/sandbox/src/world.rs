@@ -1,7 +1,7 @@
 //! Everything the sandbox knows, in memory, made of the changes in the journal.
 //!
-//! Nothing is ever dropped but delivered events beyond the last [`EVENTS_MAX`]: about 5 kB a payment,
-//! so a million payments take about 5 GB. A sandbox is started afresh long before that.
+//! Nothing is ever dropped but delivered events beyond the last [`EVENTS_MAX`] and idempotency keys
+//! a day old: about 5 kB a payment, so a million payments take about 5 GB. A sandbox is started afresh long before that.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -12,6 +12,10 @@ use crate::payment::{Payment, Provider};
 
 /// Delivered events kept for `GET /v1/events`.
 const EVENTS_MAX: usize = 1_000;
+
+/// How long an idempotency key is remembered: Stripe's 24 hours. PayPal's are between 6 hours
+/// (orders) and 45 days (payments).
+const KEY_MS: i64 = 24 * 3_600_000;
 
 /// One line of the journal is a list of these.
 #[derive(Clone, Serialize, Deserialize)]
@@ -45,6 +49,8 @@ pub(crate) struct Event {
 /// What a request under an idempotency key was answered.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct StoredReply {
+    #[serde(default)]
+    pub(crate) at_ms: i64,
     pub(crate) key: String,
     /// Method, path and body.
     pub(crate) fingerprint: String,
@@ -68,6 +74,8 @@ pub(crate) struct World {
     aliases: HashMap<String, String>,
     deadlines: BTreeSet<(i64, String)>,
     replies: HashMap<String, StoredReply>,
+    /// Keys in the order of their use.
+    ages: VecDeque<(i64, String)>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) deliveries: HashMap<String, Delivery>,
     /// Whether there is anywhere to deliver to.
@@ -94,8 +102,27 @@ impl World {
         self.order.iter().filter_map(|id| self.payments.get(id))
     }
 
-    pub(crate) fn reply(&self, key: &str) -> Option<&StoredReply> {
-        self.replies.get(key)
+    /// What was answered under an idempotency key that isn't too old.
+    pub(crate) fn reply(&self, key: &str, now_ms: i64) -> Option<&StoredReply> {
+        let reply = self.replies.get(key)?;
+        (now_ms - reply.at_ms < KEY_MS).then_some(reply)
+    }
+
+    fn forget_replies(&mut self, now_ms: i64) {
+        while let Some((at_ms, key)) = self.ages.front() {
+            if now_ms - at_ms < KEY_MS {
+                return;
+            }
+            // It may have been used anew since.
+            if self
+                .replies
+                .get(key)
+                .is_some_and(|reply| reply.at_ms == *at_ms)
+            {
+                self.replies.remove(key);
+            }
+            self.ages.pop_front();
+        }
     }
 
     /// Payments to which something happens by now.
@@ -124,6 +151,8 @@ impl World {
                 }
             }
             Change::Reply(reply) => {
+                self.forget_replies(reply.at_ms);
+                self.ages.push_back((reply.at_ms, reply.key.clone()));
                 self.replies.insert(reply.key.clone(), reply);
             }
             Change::Retry {

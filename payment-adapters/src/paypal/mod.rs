@@ -197,6 +197,7 @@ impl PaymentAdapter for PayPalAdapter {
         Ok(Started {
             provider_ref: ProviderRef::new(order.id),
             redirect_url,
+            display: None,
         })
     }
 
@@ -267,19 +268,25 @@ impl PaymentAdapter for PayPalAdapter {
         refund_id: Uuid,
     ) -> Result<Refund, AdapterError> {
         let order = self.order(reference).await?;
+        let status = order.status();
         let (
             PaymentStatus::Captured {
-                amount: captured, ..
+                amount: captured,
+                refunded,
             },
             Some(capture),
-        ) = (order.status(), order.capture_id())
+        ) = (status, order.capture_id())
         else {
-            return Err(AdapterError::Rejected {
-                code: "not_captured".to_owned(),
-                message: "nothing was captured, so nothing can be refunded".to_owned(),
-            });
+            return Err(AdapterError::not_captured());
         };
         let body = wire::RefundRequest::new(captured, amount, refund_id)?;
+        // PayPal forgets keys after a while; the refund's own mark stays.
+        if let Some(made) = order.refund_made(refund_id) {
+            return Ok(made);
+        }
+        if amount.amount_minor > captured.amount_minor - refunded.amount_minor {
+            return Err(AdapterError::more_than_left(captured, refunded, amount));
+        }
         let path = format!(
             "v2/payments/captures/{}/refund",
             transport::segment(capture)?

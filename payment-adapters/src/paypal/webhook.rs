@@ -30,6 +30,14 @@ struct Question<'a> {
     webhook_event: &'a RawValue,
 }
 
+/// Refusals that are about our credentials and not about the event.
+const OURS: &[&str] = &[
+    "unauthorised",
+    "oauth",
+    "NOT_AUTHORIZED",
+    "PERMISSION_DENIED",
+];
+
 #[derive(Deserialize)]
 struct Answer {
     verification_status: String,
@@ -75,8 +83,17 @@ pub(super) fn believe(
 ) -> Result<WebhookEvent, WebhookError> {
     let reply = match reply {
         Ok(reply) => reply,
+        // Ours to repair, and no word on the event: it is delivered again.
+        Err(AdapterError::NotFound) => {
+            return Err(WebhookError::Unavailable(AdapterError::Rejected {
+                code: "webhook_unknown".to_owned(),
+                message: "PayPal knows no webhook of the configured id, or isn't at the \
+                          configured address"
+                    .to_owned(),
+            }));
+        }
         // PayPal could not make sense of what claims to be its own: it isn't.
-        Err(AdapterError::Rejected { code, .. }) if code != "unauthorised" && code != "oauth" => {
+        Err(AdapterError::Rejected { code, .. }) if !OURS.contains(&code.as_str()) => {
             return Err(WebhookError::BadSignature("PayPal refused to check it"));
         }
         Err(error) => return Err(WebhookError::Unavailable(error)),

@@ -8,12 +8,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use catraca_domain::secret::Secret;
-use catraca_payments::card::{CardAdapter, CardConfig};
+use catraca_payments::card::CardAdapter;
 use catraca_payments::paypal::{PayPalAdapter, PayPalConfig};
+use catraca_payments::pix::PixAdapter;
+use catraca_payments::stripe::StripeConfig;
 use catraca_payments::{
-    AdapterError, ConfigError, PaymentAdapter, PaymentStatus, ProviderRef, Registry,
+    AdapterError, ConfigError, PaymentAdapter, PaymentStatus, ProviderRef, Registry, WebhookError,
     http_client_with,
 };
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use url::Url;
@@ -23,7 +26,7 @@ const TOKEN: &str = r#"{"access_token":"t","expires_in":32400}"#;
 fn adapters(base: &Url) -> Vec<Box<dyn PaymentAdapter>> {
     install_crypto();
     let client = http_client_with(Duration::from_millis(300)).unwrap();
-    let card = CardConfig {
+    let stripe = StripeConfig {
         api_url: base.clone(),
         secret_key: Secret::from("sk_test"),
         webhook_secrets: vec![Secret::from("whsec")],
@@ -35,8 +38,9 @@ fn adapters(base: &Url) -> Vec<Box<dyn PaymentAdapter>> {
         webhook_id: "W1".to_owned(),
     };
     vec![
-        Box::new(CardAdapter::new(card, client.clone())),
-        Box::new(PayPalAdapter::new(paypal, client)),
+        Box::new(CardAdapter::new(stripe.clone(), client.clone())),
+        Box::new(PayPalAdapter::new(paypal, client.clone())),
+        Box::new(PixAdapter::new(stripe, client)),
     ]
 }
 
@@ -166,7 +170,7 @@ async fn nonsense_is_unknown() {
 /// Statuses that neither API documents stay pending.
 #[tokio::test]
 async fn unknown_statuses_stay_pending() {
-    let reply = r#"{"id":"x","status":"BEAMED_UP","payment_intent":
+    let reply = r#"{"id":"x","status":"BEAMED_UP","currency":"brl","payment_intent":
         {"id":"pi","status":"beamed_up","currency":"brl"}}"#;
     let base = provider(move || async move { reply.into_response() }).await;
     for adapter in adapters(&base) {
@@ -193,17 +197,62 @@ fn settings_are_whole_or_absent() {
         .providers()
         .map(catraca_payments::Provider::as_str)
         .collect();
-    assert_eq!(names, ["card", "paypal"]);
+    assert_eq!(names, ["card", "paypal", "pix"]);
     assert!(registry.get("cash").is_none());
     let half = |name: &str| setting(&base, name).filter(|_| name != "CATRACA_CARD_SECRET_KEY");
     let error = Registry::from_settings(&half).err();
     assert_eq!(error, Some(ConfigError::Missing("CATRACA_CARD_SECRET_KEY")));
+    let off = |name: &str| setting(&base, name).filter(|_| name != "CATRACA_PIX");
+    assert!(Registry::from_settings(&off).unwrap().get("pix").is_none());
+    let odd = |name: &str| match name {
+        "CATRACA_PIX" => Some("perhaps".to_owned()),
+        _ => setting(&base, name),
+    };
+    let error = Registry::from_settings(&odd).err();
+    assert!(
+        matches!(error, Some(ConfigError::Invalid { .. })),
+        "{error:?}"
+    );
     let far: Url = "http://example.com/".parse().unwrap();
     let error = Registry::from_settings(&|name| setting(&far, name)).err();
     assert!(
         matches!(error, Some(ConfigError::Invalid { .. })),
         "{error:?}"
     );
+}
+
+/// A webhook id that PayPal doesn't know is our mistake: the event is to come again, not lost.
+#[tokio::test]
+async fn an_unknown_webhook_id_is_no_verdict() {
+    for status in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN] {
+        let base = provider(move || async move {
+            let body = r#"{"name":"NOT_AUTHORIZED","message":"no","debug_id":"d"}"#;
+            (status, body).into_response()
+        })
+        .await;
+        let mut headers = axum::http::HeaderMap::new();
+        for name in [
+            "auth-algo",
+            "cert-url",
+            "transmission-id",
+            "transmission-sig",
+        ] {
+            let name: axum::http::HeaderName = format!("paypal-{name}").parse().unwrap();
+            headers.insert(name, "x".parse().unwrap());
+        }
+        let at = "2026-01-02T03:04:05Z";
+        headers.insert("paypal-transmission-time", at.parse().unwrap());
+        let now = time::OffsetDateTime::parse(at, &Rfc3339).unwrap();
+        let paypal = &adapters(&base)[1];
+        let error = paypal
+            .verify_webhook(&headers, b"{}", now)
+            .await
+            .unwrap_err();
+        let WebhookError::Unavailable(error) = error else {
+            panic!("{status}: {error:?}");
+        };
+        assert!(matches!(error, AdapterError::Rejected { .. }), "{error:?}");
+    }
 }
 
 /// A refusal of the buyer's means of payment ends the attempt, whichever word PayPal has for it.

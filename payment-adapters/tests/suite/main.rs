@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
+mod fault_matrix;
 mod faults;
 mod schemas;
 mod support;

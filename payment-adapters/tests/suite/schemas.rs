@@ -106,6 +106,7 @@ async fn converse(rig: &Rig) -> Vec<Exchange> {
             .unwrap_err();
         adapter.status(reference).await.unwrap();
     }
+    refused_refund(&recorder, &base).await;
     let started = adapter.start(&payment("BRL", 100)).await.unwrap();
     rig.choose(&started, &[("outcome", "decline")]).await;
     let status = adapter.authorise(&started.provider_ref).await.unwrap();
@@ -123,6 +124,28 @@ async fn converse(rig: &Rig) -> Vec<Exchange> {
         .await
         .unwrap();
     std::mem::take(&mut *recorder.seen.lock().unwrap())
+}
+
+/// Asks for more than is left of a capture, which the adapter never does.
+async fn refused_refund(recorder: &Recorder, base: &Url) {
+    let find = |exchanges: &[Exchange]| {
+        let mut paths = exchanges.iter().map(|exchange| &exchange.path);
+        paths
+            .rfind(|path| path.ends_with("/refund"))
+            .unwrap()
+            .clone()
+    };
+    let path = find(&recorder.seen.lock().unwrap());
+    let client = &recorder.client;
+    let token = client.post(base.join("v1/oauth2/token").unwrap());
+    let token = token.basic_auth("client", Some("client-secret"));
+    let token = token.form(&[("grant_type", "client_credentials")]);
+    let token: Value = token.send().await.unwrap().json().await.unwrap();
+    let refund = client.post(base.join(&path).unwrap());
+    let refund = refund.bearer_auth(token["access_token"].as_str().unwrap());
+    let amount = json!({ "amount": { "currency_code": "HUF", "value": "9000" } });
+    let reply = refund.json(&amount).send().await.unwrap();
+    assert_eq!(reply.status().as_u16(), 422);
 }
 
 #[tokio::test]

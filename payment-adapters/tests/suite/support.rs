@@ -1,5 +1,6 @@
 //! A sandbox, a place for its webhooks, the real adapters, and somebody to play the buyer.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,6 +57,7 @@ pub(crate) fn setting(base: &Url, name: &str) -> Option<String> {
         "CATRACA_PAYPAL_CLIENT_ID" => "client",
         "CATRACA_PAYPAL_CLIENT_SECRET" => "client-secret",
         "CATRACA_PAYPAL_WEBHOOK_ID" => "WEBHOOK1",
+        "CATRACA_PIX" => "on",
         _ => return None,
     };
     Some(value.to_owned())
@@ -70,7 +72,7 @@ impl Rig {
         install_crypto();
         let (inbox, webhook_base) = open_inbox().await;
         let data: PathBuf = std::env::temp_dir().join(format!("catraca-{}", Uuid::new_v4()));
-        let config = Config {
+        let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             public_url: None,
             card_secret_key: Secret::from("sk_test_conformance"),
@@ -82,6 +84,8 @@ impl Rig {
             data,
         };
         let (runtime, base) = start_sandbox(config.clone());
+        // A restart is on the same port.
+        config.listen = SocketAddr::from(([127, 0, 0, 1], base.port().unwrap()));
         let registry = Registry::from_settings(&|name| setting(&base, name)).unwrap();
         let adapter = Arc::clone(registry.get(provider).unwrap());
         let browser = reqwest::Client::builder()
@@ -102,9 +106,6 @@ impl Rig {
     /// Kills the sandbox with whatever it is doing, and starts it again on the same port and data.
     pub(crate) fn restart(&mut self) {
         self.runtime.take().unwrap().shutdown_background();
-        self.config.listen = format!("127.0.0.1:{}", self.base.port().unwrap())
-            .parse()
-            .unwrap();
         let (runtime, base) = start_sandbox(self.config.clone());
         assert_eq!(base, self.base);
         self.runtime = Some(runtime);
@@ -136,17 +137,12 @@ impl Rig {
         assert_eq!(status, StatusCode::SEE_OTHER);
     }
 
-    /// A payment whose money is set aside.
+    /// A payment whose money is set aside, or taken where the provider knows no other way.
     pub(crate) async fn authorised(&self) -> (StartPayment, ProviderRef) {
         let (payment, started) = self.start().await;
         self.approve(&started).await;
         let status = self.adapter.authorise(&started.provider_ref).await.unwrap();
-        assert_eq!(
-            status,
-            PaymentStatus::Authorised {
-                amount: payment.amount
-            }
-        );
+        assert_secured(&status, payment.amount);
         (payment, started.provider_ref)
     }
 
@@ -209,6 +205,34 @@ impl Rig {
             .verify_webhook(&delivery.headers, &delivery.body, now)
             .await
             .unwrap()
+    }
+
+    /// Sends JSON to the sandbox's own addresses.
+    pub(crate) async fn control(&self, path: &str, body: &serde_json::Value) -> StatusCode {
+        let url = self.base.join(path).unwrap();
+        let reply = self.browser.post(url).json(body).send().await.unwrap();
+        reply.status()
+    }
+
+    /// Reads one of the sandbox's own addresses.
+    pub(crate) async fn look(&self, path: &str) -> serde_json::Value {
+        let url = self.base.join(path).unwrap();
+        let reply = self.browser.get(url).send().await.unwrap();
+        reply.json().await.unwrap()
+    }
+
+    /// Kills the sandbox, makes its idempotency keys more than a day old, and starts it again.
+    pub(crate) fn forget_keys(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+        // Whoever has the journal open must be gone.
+        drop(bind(self.config.listen));
+        let journal = self.config.data.join("journal.jsonl");
+        let text = std::fs::read_to_string(&journal).unwrap();
+        let aged = text.replace("\"at_ms\":", "\"at_ms\":1,\"was_ms\":");
+        assert_ne!(aged, text);
+        std::fs::write(&journal, aged).unwrap();
+        let (runtime, _) = start_sandbox(self.config.clone());
+        self.runtime = Some(runtime);
     }
 
     pub(crate) async fn ledger_line(&self, reference: &ProviderRef) -> serde_json::Value {
@@ -283,8 +307,20 @@ pub(crate) fn payment(currency: &str, amount_minor: i64) -> StartPayment {
     }
 }
 
+/// The buyer has paid: the money is set aside, or taken where the provider takes it at once.
+pub(crate) fn is_secured(status: &PaymentStatus, whole: Money) -> bool {
+    match status {
+        PaymentStatus::Authorised { amount } => *amount == whole,
+        status => *status == captured(whole, 0),
+    }
+}
+
+pub(crate) fn assert_secured(status: &PaymentStatus, whole: Money) {
+    assert!(is_secured(status, whole), "{status:?}");
+}
+
 /// Binds; the port of a sandbox just killed takes a moment to be free.
-fn bind(address: std::net::SocketAddr) -> std::net::TcpListener {
+fn bind(address: SocketAddr) -> std::net::TcpListener {
     let started = std::time::Instant::now();
     loop {
         match std::net::TcpListener::bind(address) {

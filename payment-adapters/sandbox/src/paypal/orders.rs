@@ -122,6 +122,7 @@ pub(super) fn create(txn: &mut Txn<'_>, call: &Call<'_>) -> Outcome {
         attempt: None,
         attempts: 0,
         declined: false,
+        lapsed: false,
         charge_id: None,
         authorisation_id: None,
         capture_id: None,

@@ -18,6 +18,8 @@ const CREATE: &[&str] = &[
     "payment_method",
     "payment_method_types[0]",
     "payment_method_data[type]",
+    "payment_method_data[billing_details][email]",
+    "payment_method_options[pix][expires_at]",
     "automatic_payment_methods[enabled]",
     "metadata[*]",
 ];
@@ -28,6 +30,10 @@ const CONFIRM: &[&str] = &[
     "capture_method",
 ];
 const CAPTURE: &[&str] = &["amount_to_capture", "final_capture", "metadata[*]"];
+/// A Pix code runs out after a day, unless told: 10 s to 14 days.
+const PIX_MS_DEFAULT: i64 = 24 * 3_600_000;
+const PIX_MS_MIN: i64 = 10_000;
+const PIX_MS_MAX: i64 = 14 * 24 * 3_600_000;
 const LIST_MAX: i64 = 100;
 
 pub(super) fn create(txn: &mut Txn<'_>, _: &str, form: &Form) -> Outcome {
@@ -37,14 +43,22 @@ pub(super) fn create(txn: &mut Txn<'_>, _: &str, form: &Form) -> Outcome {
         .ok_or_else(|| Refusal::missing("amount"))?;
     let metadata = form.metadata("metadata")?;
     let id = new_id("pi_");
+    let is_pix = form.get("payment_method_types[0]") == Some("pix");
     let mut payment = Payment {
         id: id.clone(),
-        provider: Provider::Card,
+        provider: if is_pix {
+            Provider::Pix
+        } else {
+            Provider::Card
+        },
         intent_id: Some(id),
         currency: form.currency("currency")?,
         amount_minor,
         description: form.get("description").map(str::to_owned),
-        email: form.get("receipt_email").map(str::to_owned),
+        email: form
+            .get("payment_method_data[billing_details][email]")
+            .or(form.get("receipt_email"))
+            .map(str::to_owned),
         return_url: String::new(),
         cancel_url: None,
         order: metadata.get("order").cloned(),
@@ -60,17 +74,55 @@ pub(super) fn create(txn: &mut Txn<'_>, _: &str, form: &Form) -> Outcome {
         attempt: None,
         attempts: 0,
         declined: false,
+        lapsed: false,
         charge_id: None,
         authorisation_id: None,
         capture_id: None,
         captured_minor: 0,
         refunds: Vec::new(),
     };
+    if is_pix {
+        only_pix(&mut payment, form)?;
+    }
     if form.get("confirm") == Some("true") {
         do_confirm(&mut payment, form)?;
     }
     txn.put(&payment);
     Ok(view::intent(&payment, txn.base(), form, ""))
+}
+
+/// Pix is in reais, taken at once, and its code runs out.
+fn only_pix(payment: &mut Payment, form: &Form) -> Result<(), Refusal> {
+    if payment.currency != "BRL" {
+        let message = "The payment method type \"pix\" only supports the currency brl.";
+        return Err(Refusal::invalid("currency", message));
+    }
+    if payment.manual_capture {
+        let message = "The payment method type \"pix\" does not support manual capture.";
+        return Err(Refusal::invalid("capture_method", message));
+    }
+    if form
+        .get("payment_method_data[type]")
+        .is_some_and(|kind| kind != "pix")
+    {
+        return Err(Refusal::invalid(
+            "payment_method_data[type]",
+            "Not allowed on this intent.",
+        ));
+    }
+    let name = "payment_method_options[pix][expires_at]";
+    let at_ms = match form.integer(name)? {
+        Some(seconds) => seconds.saturating_mul(1_000),
+        None => payment.created_ms + PIX_MS_DEFAULT,
+    };
+    // A second of grace: the time is given in whole seconds.
+    let allowed = payment.created_ms + PIX_MS_MIN - 1_000..=payment.created_ms + PIX_MS_MAX;
+    if !allowed.contains(&at_ms) {
+        let message = "The expiry must be between 10 and 1209600 seconds in the future.";
+        return Err(Refusal::invalid(name, message));
+    }
+    payment.expires_ms = Some(at_ms);
+    Ok(())
 }
 
 fn do_confirm(payment: &mut Payment, form: &Form) -> Result<(), Refusal> {
@@ -107,7 +159,7 @@ pub(super) fn list(world: &World, base: &str, _: &str, form: &Form) -> Outcome {
     }
     let limit = usize::try_from(limit).unwrap_or(10);
     let is_intent = |payment: &&Payment| {
-        payment.provider == Provider::Card && (!payment.has_session() || payment.attempts > 0)
+        payment.provider.is_stripe() && (!payment.has_session() || payment.attempts > 0)
     };
     let mut found: Vec<&Payment> = world
         .payments()

@@ -45,7 +45,10 @@ pub(crate) fn router() -> Router<App> {
         .route("/v1/payment_intents/{id}/confirm", write(intents::confirm))
         .route("/v1/payment_intents/{id}/capture", write(intents::capture))
         .route("/v1/payment_intents/{id}/cancel", write(intents::cancel))
-        .route("/v1/refunds", write_collection(refunds::create))
+        .route(
+            "/v1/refunds",
+            write_collection(refunds::create).merge(read_collection(refunds::list_all)),
+        )
         .route("/v1/refunds/{id}", read(refunds::retrieve))
         .route("/v1/events", read_collection(refunds::events))
 }

@@ -4,7 +4,7 @@ use super::error::Refusal;
 use super::form::Form;
 use super::{Outcome, list, view};
 use crate::app::Txn;
-use crate::payment::{Payment, Provider, Refund, Stage, new_id};
+use crate::payment::{Payment, Refund, Stage, new_id};
 use crate::world::World;
 
 const KNOWN: &[&str] = &[
@@ -24,7 +24,7 @@ pub(super) fn create(txn: &mut Txn<'_>, _: &str, form: &Form) -> Outcome {
     let found = txn
         .world
         .payment(id)
-        .filter(|payment| payment.provider == Provider::Card);
+        .filter(|payment| payment.provider.is_stripe());
     let mut payment: Payment = found
         .cloned()
         .ok_or_else(|| Refusal::not_found("payment_intent", id))?;
@@ -65,12 +65,28 @@ pub(super) fn create(txn: &mut Txn<'_>, _: &str, form: &Form) -> Outcome {
 pub(super) fn retrieve(world: &World, _: &str, id: &str, _: &Form) -> Outcome {
     let payment = world
         .payment(id)
-        .filter(|payment| payment.provider == Provider::Card);
+        .filter(|payment| payment.provider.is_stripe());
     let refund = payment.and_then(|payment| {
         let refund = payment.refunds.iter().find(|refund| refund.id == id)?;
         Some(view::refund(payment, refund))
     });
     refund.ok_or_else(|| Refusal::not_found("refund", id))
+}
+
+/// A payment's refunds, newest first; `payment_intent` is required here, `limit` as at Stripe.
+pub(super) fn list_all(world: &World, _: &str, _: &str, form: &Form) -> Outcome {
+    form.only(&["payment_intent", "limit"])?;
+    let id = form.require("payment_intent")?;
+    let limit = form.integer("limit")?.unwrap_or(10).clamp(1, 100);
+    let limit = usize::try_from(limit).unwrap_or(10);
+    let payment = world
+        .payment(id)
+        .filter(|payment| payment.intent_id.as_deref() == Some(id))
+        .ok_or_else(|| Refusal::not_found("payment_intent", id))?;
+    let newest = payment.refunds.iter().rev().take(limit);
+    let data: Vec<_> = newest.map(|refund| view::refund(payment, refund)).collect();
+    let has_more = payment.refunds.len() > limit;
+    Ok(list("/v1/refunds", &data, has_more))
 }
 
 /// The last events, newest first; `type` and `limit` as at Stripe.
@@ -82,7 +98,7 @@ pub(super) fn events(world: &World, _: &str, _: &str, form: &Form) -> Outcome {
         .events
         .iter()
         .rev()
-        .filter(|event| event.provider == Provider::Card)
+        .filter(|event| event.provider.is_stripe())
         .filter(|event| kind.is_none_or(|kind| event.kind == kind))
         .take(limit + 1)
         .filter_map(|event| serde_json::from_str(event.body.get()).ok())

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::form::Form;
-use crate::payment::{Payment, Refund, Stage, new_id};
+use crate::payment::{Payment, Provider, Refund, Stage, new_id};
 use crate::world::Event;
 
-const API_VERSION: &str = "2024-06-20";
+const API_VERSION: &str = "2026-08-26.dahlia";
 
 fn currency(payment: &Payment) -> String {
     payment.currency.to_lowercase()
@@ -47,10 +47,18 @@ pub(super) fn session(payment: &Payment, base: &str, form: &Form) -> Value {
         "object": "checkout.session",
         "amount_subtotal": payment.amount_minor,
         "amount_total": payment.amount_minor,
+        "automatic_tax": { "enabled": false, "liability": null, "provider": null, "status": null },
         "cancel_url": payment.cancel_url,
         "client_reference_id": payment.order,
         "created": payment.created_ms / 1_000,
         "currency": currency(payment),
+        "custom_fields": [],
+        "custom_text": {
+            "after_submit": null,
+            "shipping_address": null,
+            "submit": null,
+            "terms_of_service_acceptance": null,
+        },
         "customer_email": payment.email,
         "expires_at": payment.expires_ms.map(|at| at / 1_000),
         "livemode": false,
@@ -59,6 +67,7 @@ pub(super) fn session(payment: &Payment, base: &str, form: &Form) -> Value {
         "payment_intent": intent,
         "payment_method_types": ["card"],
         "payment_status": if paid { "paid" } else { "unpaid" },
+        "shipping_options": [],
         "status": session_status(payment),
         "success_url": payment.return_url,
         "url": open.then(|| format!("{base}/pay/{}", payment.id)),
@@ -82,23 +91,16 @@ pub(super) fn intent(payment: &Payment, base: &str, form: &Form, at: &str) -> Va
     } else {
         0
     };
-    let error = payment.declined.then(|| {
-        json!({
-            "type": "card_error",
-            "code": "card_declined",
-            "decline_code": "generic_decline",
-            "message": "Your card was declined.",
-            "charge": payment.charge_id,
-        })
-    });
-    let next_action = (status == "requires_action").then(|| {
-        json!({
+    let error = payment.declined.then(|| error(payment));
+    let next_action = (status == "requires_action").then(|| match payment.provider {
+        Provider::Pix => pix_code(payment, base),
+        Provider::Card | Provider::PayPal => json!({
             "type": "redirect_to_url",
             "redirect_to_url": {
                 "url": format!("{base}/pay/{}", payment.id),
                 "return_url": payment.return_url,
             },
-        })
+        }),
     });
     let id = payment.intent_id.as_deref().unwrap_or_default();
     json!({
@@ -117,8 +119,52 @@ pub(super) fn intent(payment: &Payment, base: &str, form: &Form, at: &str) -> Va
         "livemode": false,
         "metadata": payment.intent_metadata,
         "next_action": next_action,
-        "payment_method_types": ["card"],
+        "payment_method_types": [payment.provider.name()],
         "status": status,
+    })
+}
+
+fn error(payment: &Payment) -> Value {
+    let (kind, code, decline_code, message) = match payment.provider {
+        Provider::Pix if payment.lapsed => (
+            "invalid_request_error",
+            "payment_intent_payment_attempt_expired",
+            None,
+            "The payment attempt expired before it was paid.",
+        ),
+        Provider::Pix => (
+            "invalid_request_error",
+            "payment_intent_payment_attempt_failed",
+            None,
+            "The payment attempt failed.",
+        ),
+        Provider::Card | Provider::PayPal => (
+            "card_error",
+            "card_declined",
+            Some("generic_decline"),
+            "Your card was declined.",
+        ),
+    };
+    let mut error = json!({ "type": kind, "code": code, "message": message });
+    if let Some(decline_code) = decline_code {
+        error["decline_code"] = decline_code.into();
+    }
+    if let Some(charge) = &payment.charge_id {
+        error["charge"] = charge.as_str().into();
+    }
+    error
+}
+
+fn pix_code(payment: &Payment, base: &str) -> Value {
+    let page = format!("{base}/pay/{}", payment.id);
+    json!({
+        "type": "pix_display_qr_code",
+        "pix_display_qr_code": {
+            "data": crate::page::pix_text(payment),
+            "expires_at": payment.expires_ms.map(|at| at / 1_000),
+            "hosted_instructions_url": page,
+            "image_url_svg": format!("{page}/qr.svg"),
+        },
     })
 }
 
@@ -136,9 +182,17 @@ fn charge(payment: &Payment) -> Value {
         "amount": payment.amount_minor,
         "amount_captured": payment.captured_minor,
         "amount_refunded": refunded,
+        "billing_details": {
+            "address": null,
+            "email": payment.email,
+            "name": null,
+            "phone": null,
+            "tax_id": null,
+        },
         "captured": captured,
         "created": payment.created_ms / 1_000,
         "currency": currency(payment),
+        "disputed": false,
         "livemode": false,
         "metadata": payment.intent_metadata,
         "paid": status == "succeeded",

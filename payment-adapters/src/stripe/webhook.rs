@@ -9,6 +9,15 @@ use uuid::Uuid;
 
 use crate::{ProviderRef, WebhookError, WebhookEvent};
 
+/// Which object of an event is a provider's reference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Names {
+    /// The Checkout Session, in its own events only.
+    Session,
+    /// The `PaymentIntent`, in its own events and in those of its charges and refunds.
+    Intent,
+}
+
 #[derive(Deserialize)]
 struct Event {
     id: String,
@@ -30,6 +39,20 @@ struct Object {
     id: Option<String>,
     #[serde(default)]
     metadata: Option<Metadata>,
+    #[serde(default)]
+    payment_intent: Option<serde_json::Value>,
+}
+
+impl Object {
+    fn reference(&self, names: Names) -> Option<&str> {
+        match (names, self.kind.as_str()) {
+            (Names::Session, "checkout.session") | (Names::Intent, "payment_intent") => {
+                self.id.as_deref()
+            }
+            (Names::Session, _) => None,
+            (Names::Intent, _) => self.payment_intent.as_ref()?.as_str(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -41,6 +64,7 @@ struct Metadata {
 /// Checks `Stripe-Signature` over the body as received, within 300 s either way.
 pub(super) fn verify(
     secrets: &[Secret],
+    names: Names,
     headers: &HeaderMap,
     raw_body: &[u8],
     now: OffsetDateTime,
@@ -55,20 +79,20 @@ pub(super) fn verify(
         SignatureError::Mismatch => WebhookError::BadSignature("no secret matches"),
         SignatureError::Stale => WebhookError::OutsideTolerance,
     })?;
-    parse(raw_body)
+    parse(names, raw_body)
 }
 
-fn parse(raw_body: &[u8]) -> Result<WebhookEvent, WebhookError> {
+fn parse(names: Names, raw_body: &[u8]) -> Result<WebhookEvent, WebhookError> {
     let malformed = |error: serde_json::Error| WebhookError::Malformed(error.to_string());
     let event: Event = serde_json::from_slice(raw_body).map_err(malformed)?;
     let raw = serde_json::from_slice(raw_body).map_err(malformed)?;
     let object = event.data.object;
+    let provider_ref = object.reference(names).map(ProviderRef::new);
     let order = object.metadata.and_then(|metadata| metadata.order);
-    let is_session = object.kind == "checkout.session";
     Ok(WebhookEvent {
         event_id: event.id,
         kind: event.kind,
-        provider_ref: object.id.filter(|_| is_session).map(ProviderRef::new),
+        provider_ref,
         order_id: order.and_then(|order| Uuid::parse_str(&order).ok()),
         raw,
     })

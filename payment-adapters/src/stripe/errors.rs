@@ -54,7 +54,7 @@ pub(super) fn checked(reply: Reply) -> Result<Reply, AdapterError> {
 
 /// Whether Stripe refused because the object is in another state than the call wants. Checkout
 /// says so without a code; its words are the only sign.
-pub(super) fn is_state_conflict(error: &AdapterError) -> bool {
+pub(crate) fn is_state_conflict(error: &AdapterError) -> bool {
     match error {
         AdapterError::Rejected { code, message } => {
             code == "payment_intent_unexpected_state"
