@@ -3,7 +3,8 @@
 use crate::config::Config;
 use crate::side::Breaker;
 use crate::{
-    admin, admission, catalogue, db, error, holds, login, metrics, orders, purchase, rooms, tickets,
+    admin, admission, catalogue, db, error, holds, login, metrics, openapi, orders, purchase,
+    rooms, tickets,
 };
 use anyhow::Context as _;
 use axum::Router;
@@ -73,7 +74,10 @@ impl App {
     ///
     /// # Errors
     /// When a setting can't be used.
-    #[expect(clippy::unused_async, reason = "the lazy connections need the runtime around them")]
+    #[expect(
+        clippy::unused_async,
+        reason = "the lazy connections need the runtime around them"
+    )]
     pub async fn with_providers(config: Config, providers: Registry) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -111,6 +115,7 @@ impl App {
             .merge(holds::router())
             .merge(login::router())
             .merge(metrics::router())
+            .merge(openapi::router())
             .merge(orders::router())
             .merge(purchase::router())
             .merge(rooms::router())

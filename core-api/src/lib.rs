@@ -16,6 +16,7 @@ pub mod holds;
 pub mod http;
 pub mod login;
 pub mod metrics;
+pub mod openapi;
 pub mod orders;
 pub mod purchase;
 pub mod rooms;

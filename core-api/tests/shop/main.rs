@@ -16,4 +16,5 @@ mod contention;
 mod expiry;
 mod import;
 mod login;
+mod openapi;
 mod rooms;

@@ -1,0 +1,340 @@
+//! `GET /api/openapi.json`: the core's calls as an `OpenAPI` document.
+
+use crate::app::App;
+use crate::{admin, holds};
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
+    Required, ResponseBuilder, Schema,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Routes.
+pub fn router() -> Router<App> {
+    Router::new().route("/api/openapi.json", get(|| async { Json(document()) }))
+}
+
+/// One call: method, path, what it does, its status when it goes well, and its body's schema.
+struct Call(
+    HttpMethod,
+    &'static str,
+    &'static str,
+    u16,
+    Option<&'static str>,
+);
+
+use HttpMethod::{Delete, Get, Patch, Post, Put};
+
+const CALLS: &[Call] = &[
+    Call(Get, "/api/v1/events", "Events on sale", 200, None),
+    Call(
+        Get,
+        "/api/v1/events/{event}",
+        "One event and its sections",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/events/{event}/availability",
+        "Free places by section",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/events/{event}/sections/{section}/seats",
+        "Seats and their state",
+        200,
+        None,
+    ),
+    Call(Get, "/api/v1/me", "Who is logged in", 200, None),
+    Call(
+        Get,
+        "/api/v1/session",
+        "The shopping session and its limit",
+        200,
+        None,
+    ),
+    Call(
+        Delete,
+        "/api/v1/session",
+        "Leave: holds go free, and the slot",
+        204,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/holds",
+        "Hold places, by quantity or by name",
+        201,
+        Some("HoldRequest"),
+    ),
+    Call(Get, "/api/v1/holds/{hold}", "One's own hold", 200, None),
+    Call(
+        Delete,
+        "/api/v1/holds/{hold}",
+        "Give a hold back",
+        204,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/orders",
+        "Order what is held",
+        202,
+        Some("OrderRequest"),
+    ),
+    Call(Get, "/api/v1/orders/{order}", "One's own order", 200, None),
+    Call(
+        Get,
+        "/api/v1/orders/{order}/events",
+        "The same, as an event stream",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/tickets/{ticket}",
+        "One's own ticket; also .svg and .pdf",
+        200,
+        None,
+    ),
+    Call(Get, "/auth/login", "Log in by OpenID Connect", 303, None),
+    Call(Get, "/auth/callback", "Back from the provider", 303, None),
+    Call(Post, "/auth/logout", "Log out", 204, None),
+    Call(Get, "/auth/providers", "Providers of logins", 200, None),
+    Call(
+        Post,
+        "/webhooks/{provider}",
+        "A payment provider's news",
+        200,
+        None,
+    ),
+    Call(Get, "/api/v1/admin/events", "Every event", 200, None),
+    Call(
+        Post,
+        "/api/v1/admin/events",
+        "Create an event and its room",
+        201,
+        Some("NewEvent"),
+    ),
+    Call(Get, "/api/v1/admin/events/{event}", "One event", 200, None),
+    Call(
+        Patch,
+        "/api/v1/admin/events/{event}",
+        "Change an event",
+        200,
+        Some("EventChange"),
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/events/{event}/seats:import",
+        "Import a plan, text/csv",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/admin/rooms/{room}",
+        "A room's settings",
+        200,
+        None,
+    ),
+    Call(
+        Put,
+        "/api/v1/admin/rooms/{room}",
+        "Change them; absent ones stay",
+        200,
+        Some("RoomSettings"),
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/rooms/{room}/open",
+        "Open a room now",
+        200,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/rooms/{room}/pause",
+        "Stop the line",
+        200,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/rooms/{room}/resume",
+        "Let it move again",
+        200,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/rooms/{room}/close",
+        "Close a room",
+        200,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/rooms/{room}/message",
+        "Tell those waiting",
+        200,
+        Some("RoomMessage"),
+    ),
+    Call(
+        Get,
+        "/api/v1/admin/rooms/{room}/live",
+        "Live numbers, as an event stream",
+        200,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/orders/{order}/refund",
+        "Refund an order, once",
+        200,
+        None,
+    ),
+];
+
+/// What a handler reads, for bodies that are parsed elsewhere.
+mod shapes {
+    #![expect(dead_code, reason = "only their schemas are used")]
+    use utoipa::ToSchema;
+
+    /// An order for what is held.
+    #[derive(ToSchema)]
+    pub(super) struct OrderRequest {
+        hold: String,
+        /// A payment provider: `card`, `paypal`.
+        provider: String,
+    }
+
+    /// A room's settings.
+    #[derive(ToSchema)]
+    pub(super) struct RoomSettings {
+        /// `fifo` or `passthrough`.
+        method: Option<String>,
+        /// RFC 3339; null takes the opening back.
+        opens_at: Option<String>,
+        rate_per_minute: Option<u32>,
+        max_active: Option<u32>,
+        session_seconds: Option<u32>,
+        claim_window_seconds: Option<u32>,
+    }
+
+    /// Words to those waiting.
+    #[derive(ToSchema)]
+    pub(super) struct RoomMessage {
+        /// Null takes them back.
+        message: Option<String>,
+    }
+
+    /// One bad field.
+    #[derive(ToSchema)]
+    pub(super) struct FieldError {
+        field: String,
+        reason: String,
+    }
+
+    /// RFC 9457.
+    #[derive(ToSchema)]
+    pub(super) struct Problem {
+        r#type: String,
+        title: String,
+        status: u16,
+        detail: String,
+        errors: Option<Vec<FieldError>>,
+    }
+}
+
+fn schema<T: ToSchema + PartialSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into_owned(), T::schema())
+}
+
+/// The document.
+pub fn document() -> OpenApi {
+    let mut components = ComponentsBuilder::new();
+    for (name, schema) in [
+        schema::<holds::request::HoldRequest>(),
+        schema::<holds::request::SeatName>(),
+        schema::<admin::NewEvent>(),
+        schema::<admin::EventChange>(),
+        schema::<shapes::OrderRequest>(),
+        schema::<shapes::RoomSettings>(),
+        schema::<shapes::RoomMessage>(),
+        schema::<shapes::FieldError>(),
+        schema::<shapes::Problem>(),
+    ] {
+        components = components.schema(name, schema);
+    }
+    let mut paths = Paths::new();
+    for Call(method, path, summary, status, body) in CALLS {
+        let operation = operation(method, path, summary, *status, *body);
+        paths.add_path_operation(*path, vec![method.clone()], operation);
+    }
+    let info = InfoBuilder::new()
+        .title("Catraca core")
+        .version(env!("CARGO_PKG_VERSION"))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
+}
+
+fn operation(
+    method: &HttpMethod,
+    path: &str,
+    summary: &str,
+    status: u16,
+    body: Option<&str>,
+) -> utoipa::openapi::path::Operation {
+    let content = |name: &str| {
+        ContentBuilder::new()
+            .schema(Some(RefOr::Ref(Ref::from_schema_name(name))))
+            .build()
+    };
+    let problem = ResponseBuilder::new()
+        .description("A problem")
+        .content("application/problem+json", content("Problem"))
+        .build();
+    let well = ResponseBuilder::new().description(summary).build();
+    let mut operation = OperationBuilder::new()
+        .summary(Some(summary))
+        .response(status.to_string(), well)
+        .response("default", problem);
+    let names = path
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split('}').next());
+    for name in names {
+        operation = operation.parameter(parameter(name, ParameterIn::Path));
+    }
+    if *method == Post && matches!(path, "/api/v1/holds" | "/api/v1/orders") {
+        operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header));
+    }
+    if let Some(body) = body {
+        let body = RequestBodyBuilder::new()
+            .content("application/json", content(body))
+            .required(Some(Required::True))
+            .build();
+        operation = operation.request_body(Some(body));
+    }
+    operation.build()
+}
+
+fn parameter(name: &str, place: ParameterIn) -> utoipa::openapi::path::Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(Required::True)
+        .schema(Some(String::schema()))
+        .build()
+}
