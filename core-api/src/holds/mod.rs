@@ -1,12 +1,13 @@
 //! A hold: seats set aside for one shopper until a deadline.
 //!
-//! [`request`] says what may be asked for, [`take`] is the one transaction of a hold, [`claim`]
-//! has the statements that allocate seats and [`adjacent`] the rule for a group. [`seat_lock`]
-//! spares the database a crowd on one seat. [`view`] shows and releases, [`sweeper`] tidies,
-//! [`sale`] turns held seats into sold ones.
+//! [`request`] says what may be asked for, [`take`] is the one transaction of a hold, [`limit`] what
+//! one buyer may have, [`claim`] has the statements that allocate seats and [`adjacent`] the rule
+//! for a group. [`seat_lock`] spares the database a crowd on one seat. [`view`] shows and releases,
+//! [`sweeper`] tidies, [`sale`] turns held seats into sold ones.
 
 pub mod adjacent;
 mod claim;
+mod limit;
 pub mod request;
 pub mod sale;
 mod seat_lock;
@@ -14,7 +15,7 @@ pub mod sweeper;
 mod take;
 mod view;
 
-pub(crate) use take::seats_of;
+pub(crate) use limit::seats_of;
 pub(crate) use view::{being_paid, free_seats};
 
 use crate::app::App;

@@ -1,7 +1,7 @@
 //! `GET` and `DELETE /api/v1/holds/{hold}`: for its owner alone.
 
+use super::limit::currency;
 use super::sale::GrantedSeat;
-use super::take::currency;
 use crate::admission::{Shopper, lock_session};
 use crate::app::App;
 use crate::db::expect_rows;
