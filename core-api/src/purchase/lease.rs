@@ -5,6 +5,7 @@
 //! at once. Should that connection be lost, a second worker may come to the same order while the
 //! first is still at it; [`super::settle`] says why that does no harm.
 
+use super::sql;
 use crate::error::ApiError;
 use catraca_domain::ids::OrderId;
 use deadpool_postgres::{Object, Pool};
@@ -49,13 +50,13 @@ impl Leases {
             connection: None,
         };
         let connection = self.connection().await?;
-        let row = connection
-            .query_one(
-                "SELECT pg_try_advisory_lock(hashtextextended($1, $2))",
-                &[&order.to_string(), &SEED],
-            )
-            .await?;
-        if !row.get::<_, bool>(0) {
+        let row = sql::query_opt(
+            &*connection,
+            "SELECT pg_try_advisory_lock(hashtextextended($1, $2))",
+            &[&order.to_string(), &SEED],
+        )
+        .await?;
+        if !row.is_some_and(|row| row.get(0)) {
             return Ok(None);
         }
         lease.connection = Some(connection);
@@ -83,14 +84,14 @@ impl Drop for Lease {
         };
         let (leases, order) = (Arc::clone(&self.leases), self.order);
         tokio::spawn(async move {
-            let unlocked = connection
-                .execute(
-                    "SELECT pg_advisory_unlock(hashtextextended($1, $2))",
-                    &[&order.to_string(), &SEED],
-                )
-                .await;
+            let unlocked = sql::execute(
+                &*connection,
+                "SELECT pg_advisory_unlock(hashtextextended($1, $2))",
+                &[&order.to_string(), &SEED],
+            )
+            .await;
             if let Err(error) = unlocked {
-                tracing::debug!(%error, "a lease went with its connection");
+                tracing::debug!(?error, "a lease went with its connection");
             }
             leases.held().remove(&order);
         });
