@@ -83,6 +83,9 @@ pub struct LeaseBook {
     pub voids: Vec<Range>,
     /// The last grant to each Dispenser.
     pub last: Vec<(u32, Lease)>,
+    /// Numbers up to it have been drawn: what comes back of them is void, and never granted anew.
+    #[serde(default)]
+    pub drawn: u64,
 }
 
 impl LeaseBook {
@@ -93,6 +96,7 @@ impl LeaseBook {
             next: 1,
             voids: Vec::new(),
             last: Vec::new(),
+            drawn: 0,
         }
     }
 
@@ -199,21 +203,22 @@ impl LeaseBook {
         if uncalled.is_empty() {
             return true;
         }
-        if uncalled.hi == self.next {
-            self.next = uncalled.lo;
-            self.retract();
-            return true;
-        }
         let at = self.voids.partition_point(|range| range.lo < uncalled.lo);
         self.voids.insert(at, uncalled);
+        self.retract();
         self.join_touching();
         true
     }
 
-    /// A void at the very end was never anybody's either: it can be granted after all.
+    /// A void at the very end was never anybody's: it can be granted after all, unless drawn.
     fn retract(&mut self) {
-        while let Some(void) = self.voids.last().filter(|void| void.hi == self.next) {
-            self.next = void.lo;
+        while let Some(void) = self.voids.last_mut().filter(|void| void.hi == self.next) {
+            let floor = (self.drawn + 1).min(void.hi);
+            self.next = void.lo.max(floor);
+            if void.lo < floor {
+                void.hi = floor;
+                return;
+            }
             self.voids.pop();
         }
     }

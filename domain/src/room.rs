@@ -18,6 +18,8 @@ pub mod bounds {
     pub const CLAIM_WINDOW_SECONDS: RangeInclusive<u32> = 5..=3_600;
     /// Longest message to those waiting, in characters.
     pub const MESSAGE_CHARS_MAX: usize = 500;
+    /// Dispensers of a room. One gives some thousand numbers a second.
+    pub const DISPENSERS: RangeInclusive<u32> = 1..=64;
     /// Most lanes.
     pub const LANES_MAX: usize = 16;
 }
@@ -147,6 +149,13 @@ pub struct RoomConfig {
     pub message: Option<String>,
     /// Whether the last seat is sold.
     pub sold_out: bool,
+    /// How many Dispensers share the arrivals; may change while the room is open.
+    #[serde(default = "one_dispenser")]
+    pub dispensers: u32,
+}
+
+fn one_dispenser() -> u32 {
+    *bounds::DISPENSERS.start()
 }
 
 impl RoomConfig {

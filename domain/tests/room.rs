@@ -29,6 +29,7 @@ fn config(control: Control, opens_in: Option<i64>, sold_out: bool) -> RoomConfig
         fail_mode: FailMode::Closed,
         message: None,
         sold_out,
+        dispensers: 1,
     }
 }
 

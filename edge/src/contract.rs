@@ -17,8 +17,6 @@ pub(crate) const DISPENSER_BINDING: &str = "DISPENSER";
 /// The one object of the Room class that is no room: it knows which rooms there are. No room's
 /// name begins with a hyphen.
 pub(crate) const DIRECTORY: &str = "-rooms";
-/// Dispensers a room has. One until a room's expected arrivals decide.
-pub(crate) const DISPENSERS_PER_ROOM: u32 = 1;
 
 /// One of a room's Dispensers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,13 +52,13 @@ macro_rules! calls {
 }
 
 calls! {
-    Configure => "/config" => u64;
+    Configure => "/config" => Configured;
     Depart => "/departures" => Option<u64>;
     Register => "/register" => bool;
     AskRooms => "/rooms" => Vec<RoomName>;
     AskLive => "/live" => Option<RoomLive>;
     AskLease => "/lease" => LeaseReply;
-    AskStatus => "/status" => Option<Status>;
+    AskStatus => "/status" => Option<Bulletin>;
     Claim => "/claim" => ClaimReply;
     AskStanding => "/standing" => Standing;
     Leave => "/leave" => LeaveReply;
@@ -71,9 +69,18 @@ calls! {
 
 // Core → Worker → Room.
 
-/// A new configuration; answered with the version in force.
+/// A new configuration.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Configure(pub(crate) RoomConfig);
+
+/// The answer to [`Configure`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Configured {
+    /// The version in force.
+    pub(crate) version: u64,
+    /// How many Dispensers have to hear of it: all there are and were.
+    pub(crate) dispensers: u32,
+}
 
 /// Sessions that ended; answered with how many slots that freed, `None` from an unknown room.
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,6 +100,17 @@ pub(crate) struct Register(pub(crate) RoomName);
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AskRooms {}
 
+// Room → Dispenser → Worker.
+
+/// What the Room lets everyone who serves it know: the public status document, and the rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Bulletin {
+    /// The public document.
+    pub(crate) status: Status,
+    /// How many Dispensers share the arrivals.
+    pub(crate) dispensers: u32,
+}
+
 // Dispenser → Room.
 
 /// The next numbers, please.
@@ -107,18 +125,18 @@ pub(crate) enum LeaseReply {
         /// Them.
         lease: Lease,
         /// The room at that moment.
-        status: Status,
+        bulletin: Bulletin,
     },
     /// Nobody joins in this phase.
     Refused {
         /// Which says why.
-        status: Status,
+        bulletin: Bulletin,
     },
     /// No such room.
     Unknown,
 }
 
-/// The status document; `None` from an unknown room.
+/// The bulletin; `None` from an unknown room.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AskStatus {
     /// Numbers that will not be given after all.
@@ -259,7 +277,7 @@ pub(crate) enum JoinReply {
     Unavailable,
 }
 
-/// The status document, as fresh as the Dispenser has it.
+/// The bulletin, as fresh as the Dispenser has it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SharedStatus(pub(crate) DispenserId);
 
@@ -267,7 +285,7 @@ pub(crate) struct SharedStatus(pub(crate) DispenserId);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum StatusReply {
     /// It.
-    Known(Box<Status>),
+    Known(Box<Bulletin>),
     /// No such room.
     Unknown,
     /// The Room could not be reached.

@@ -3,15 +3,16 @@
 use crate::answer;
 use crate::client::{Unreachable, ask_directory, ask_dispenser, ask_room};
 use crate::contract::{
-    AskLive, Configure, DISPENSERS_PER_ROOM, Depart, DispenserId, Refresh, Register,
+    AskLive, Configure, Configured, Depart, DispenserId, Refresh, Register,
 };
 use crate::rooms;
 use crate::status_cache;
 use crate::visit::{BODY_BYTES_MAX, Visit};
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::{Kind, Problem};
-use catraca_domain::room::{DEPARTURES_MAX, Departures, RoomConfig};
+use catraca_domain::room::{DEPARTURES_MAX, Departures, RoomConfig, bounds};
 use catraca_domain::signature;
+use futures::future::join_all;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use worker::{Response, Result};
@@ -57,7 +58,11 @@ async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Respon
         let problem = Problem::field("room", "is not the room of the address");
         return answer::problem_document(&problem);
     }
-    let Ok(version) = ask_room(&visit.env, room, &Configure(config)).await else {
+    if !bounds::DISPENSERS.contains(&config.dispensers) {
+        let problem = Problem::field("dispensers", "must be 1 to 64");
+        return answer::problem_document(&problem);
+    }
+    let Ok(configured) = ask_room(&visit.env, room, &Configure(config)).await else {
         return answer::unavailable();
     };
     // Without it nobody finds the room: the core is to say it again.
@@ -68,13 +73,18 @@ async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Respon
     rooms::add(room);
     // So that everyone hears of it at the next poll. Whoever is not reached hears within a second.
     status_cache::forget(room);
-    for index in 0..DISPENSERS_PER_ROOM {
+    let Configured {
+        version,
+        dispensers,
+    } = configured;
+    let told = (0..dispensers).map(async |index| {
         let id = DispenserId {
             room: room.clone(),
             index,
         };
-        let _told = ask_dispenser(&visit.env, &id, &Refresh(id.clone())).await;
-    }
+        ask_dispenser(&visit.env, &id, &Refresh(id.clone())).await
+    });
+    let _told = join_all(told).await;
     answer::json(200, &json!({ "version": version }))
 }
 

@@ -35,9 +35,18 @@ pub(crate) fn date(unix_ms: u64) -> OffsetDateTime {
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// A number in `value ± 20 %`, so that those told the same don't come back together. Spread,
-/// not secret: one call for random bytes per isolate, then a xorshift.
+/// A number in `value ± 20 %`, so that those told the same don't come back together.
 pub(crate) fn jittered(value: u64) -> u64 {
+    value * (800 + spread() % 401) / 1000
+}
+
+/// A number from 0 up to but without `limit`, each about as often.
+pub(crate) fn below(limit: u32) -> u32 {
+    u32::try_from(spread() % u64::from(limit.max(1))).unwrap_or_default()
+}
+
+/// Spread, not secret: one call for random bytes per isolate, then a xorshift.
+fn spread() -> u64 {
     thread_local!(static SEED: Cell<u64> = const { Cell::new(0) });
     SEED.with(|seed| {
         let mut x = match seed.get() {
@@ -48,7 +57,7 @@ pub(crate) fn jittered(value: u64) -> u64 {
         x ^= x >> 7;
         x ^= x << 17;
         seed.set(x);
-        value * (800 + x % 401) / 1000
+        x
     })
 }
 

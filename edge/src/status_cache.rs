@@ -5,8 +5,8 @@
 //! show meanwhile looks again a moment later.
 
 use crate::client::{Unreachable, ask_dispenser};
-use crate::contract::{DispenserId, SharedStatus, StatusReply};
-use crate::runtime::{now_ms, sleep};
+use crate::contract::{Bulletin, DispenserId, SharedStatus, StatusReply};
+use crate::runtime::{below, now_ms, sleep};
 use crate::visit::Visit;
 use catraca_domain::ids::RoomName;
 use catraca_domain::room::Status;
@@ -30,11 +30,14 @@ const LOOK_MS: u64 = 8;
 /// Most rooms remembered.
 const ROOMS_MAX: usize = 512;
 
-/// A known room's document, parsed and as it is sent.
+/// What is known of a room, for a while.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) status: Status,
+    /// [`Document::status`] as it is sent.
     pub(crate) json: Vec<u8>,
+    /// How many Dispensers share the arrivals.
+    pub(crate) dispensers: u32,
 }
 
 /// Why there is no document.
@@ -51,6 +54,8 @@ type Known = Result<Rc<Document>, Lack>;
 #[derive(Default)]
 struct Entry {
     known: Option<Known>,
+    /// The last document there was, however old.
+    last: Option<Rc<Document>>,
     at_ms: u64,
     refreshing_since_ms: Option<u64>,
 }
@@ -104,6 +109,25 @@ pub(crate) fn is_missing(room: &RoomName, now_ms: u64) -> bool {
     })
 }
 
+/// The status of `room`, or what it was when it could last be had.
+pub(crate) async fn latest(visit: &Visit, room: &RoomName) -> Known {
+    match status(visit, room).await {
+        Err(Lack::Unavailable) => ROOMS.with_borrow(|rooms| {
+            let last = rooms.get(room).and_then(|entry| entry.last.clone());
+            last.ok_or(Lack::Unavailable)
+        }),
+        known => known,
+    }
+}
+
+/// One of the room's Dispensers, any of them.
+pub(crate) fn any_dispenser(room: &RoomName, dispensers: u32) -> DispenserId {
+    DispenserId {
+        room: room.clone(),
+        index: below(dispensers),
+    }
+}
+
 /// The document, if it is at hand and not old.
 pub(crate) fn remembered(room: &RoomName, now_ms: u64) -> Option<Rc<Document>> {
     ROOMS.with_borrow(|rooms| {
@@ -152,26 +176,33 @@ fn next(room: &RoomName, now: u64) -> Next {
 }
 
 async fn refresh(env: &Env, room: &RoomName) -> Known {
-    let id = DispenserId {
-        room: room.clone(),
-        index: 0,
-    };
+    let last = ROOMS.with_borrow(|rooms| rooms.get(room).and_then(|entry| entry.last.clone()));
+    let id = any_dispenser(room, last.as_ref().map_or(1, |last| last.dispensers));
     let known = match ask_dispenser(env, &id, &SharedStatus(id.clone())).await {
-        Ok(StatusReply::Known(status)) => match serde_json::to_vec(&status) {
-            Ok(json) => Ok(Rc::new(Document {
-                status: *status,
-                json,
-            })),
+        Ok(StatusReply::Known(bulletin)) => match Document::new(*bulletin) {
+            Ok(document) => Ok(Rc::new(document)),
             Err(_) => Err(Lack::Unavailable),
         },
         Ok(StatusReply::Unknown) => Err(Lack::Unknown),
         Ok(StatusReply::Unavailable) | Err(Unreachable) => Err(Lack::Unavailable),
     };
     let entry = Entry {
+        last: known.as_ref().ok().cloned().or(last),
         known: Some(known.clone()),
         at_ms: now_ms(),
         refreshing_since_ms: None,
     };
     ROOMS.with_borrow_mut(|rooms| rooms.insert(room.clone(), entry));
     known
+}
+
+impl Document {
+    fn new(bulletin: Bulletin) -> serde_json::Result<Self> {
+        let Bulletin { status, dispensers } = bulletin;
+        Ok(Self {
+            json: serde_json::to_vec(&status)?,
+            status,
+            dispensers,
+        })
+    }
 }

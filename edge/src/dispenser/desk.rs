@@ -1,9 +1,9 @@
 //! The Dispenser's state in memory and its decisions. Nothing in here waits or writes.
 
 use super::arrivals::Arrivals;
-use crate::contract::{GiveBack, JoinReply, StatusReply};
+use crate::contract::{Bulletin, GiveBack, JoinReply, StatusReply};
 use catraca_domain::lease::{LEASE_MS, LEASE_NUMBERS_MAX, Lease, LeaseRequest, Range, lease_size};
-use catraca_domain::room::{Phase, Status};
+use catraca_domain::room::Phase;
 use futures::channel::oneshot::Sender;
 use std::collections::VecDeque;
 
@@ -22,6 +22,16 @@ pub(super) enum Step {
     Done,
 }
 
+/// What becomes of the rest of a lease.
+pub(super) enum Tidy {
+    /// It is still given out for so long.
+    Wait(u64),
+    /// It goes back.
+    GiveBack,
+    /// There is none.
+    Done,
+}
+
 struct Lent {
     lease: Lease,
     /// The next number to give.
@@ -31,7 +41,7 @@ struct Lent {
 
 /// What the Room was, when it was last heard of.
 enum Room {
-    Is(Box<Status>),
+    Is(Box<Bulletin>),
     Missing,
     Away,
 }
@@ -47,6 +57,7 @@ pub(super) struct Desk {
     arrivals: Arrivals,
     in_line: VecDeque<Sender<JoinReply>>,
     serving: bool,
+    tidying: bool,
     curious: Vec<Sender<StatusReply>>,
     refreshing: bool,
     room: Option<(Room, u64)>,
@@ -63,6 +74,7 @@ impl Desk {
             arrivals: Arrivals::default(),
             in_line: VecDeque::new(),
             serving: false,
+            tidying: false,
             curious: Vec::new(),
             refreshing: false,
             room: None,
@@ -121,10 +133,10 @@ impl Desk {
         &mut self,
         request: &LeaseRequest,
         lease: Lease,
-        status: Status,
+        bulletin: Bulletin,
         now_ms: u64,
     ) {
-        self.room = Some((Room::Is(Box::new(status)), now_ms));
+        self.room = Some((Room::Is(Box::new(bulletin)), now_ms));
         self.last_seq = lease.seq;
         self.declared = None;
         // Another sequence number than asked for: the Room remembers more than this Dispenser
@@ -139,12 +151,12 @@ impl Desk {
     }
 
     /// Nobody joins in this phase.
-    pub(super) fn refuse(&mut self, status: Status, now_ms: u64) {
-        let reply = match status.phase {
+    pub(super) fn refuse(&mut self, bulletin: Bulletin, now_ms: u64) {
+        let reply = match bulletin.status.phase {
             Phase::SoldOut => JoinReply::SoldOut,
             Phase::Closed | Phase::Lobby | Phase::Open | Phase::Paused => JoinReply::Closed,
         };
-        self.room = Some((Room::Is(Box::new(status)), now_ms));
+        self.room = Some((Room::Is(Box::new(bulletin)), now_ms));
         self.dismiss(&reply);
     }
 
@@ -163,7 +175,9 @@ impl Desk {
     /// Somebody asks how the room is. True when it has to be found out by a task of its own.
     pub(super) fn ask_status(&mut self, sender: Sender<StatusReply>, now_ms: u64) -> bool {
         let known = match self.lately(now_ms, STATUS_MS) {
-            Some(Room::Is(status)) => Some(StatusReply::Known(Box::new(self.corrected(status)))),
+            Some(Room::Is(bulletin)) => {
+                Some(StatusReply::Known(Box::new(self.corrected(bulletin))))
+            }
             Some(Room::Missing) => Some(StatusReply::Unknown),
             Some(Room::Away) => Some(StatusReply::Unavailable),
             None => None,
@@ -194,10 +208,36 @@ impl Desk {
             })
     }
 
+    /// Whether a task has to see to it that the rest of the lease goes back when its time is up,
+    /// should nobody come for it: other Dispensers' visitors stand behind those numbers.
+    pub(super) fn begin_tidying(&mut self) -> bool {
+        self.rest().is_some() && !std::mem::replace(&mut self.tidying, true)
+    }
+
+    /// What that task does next.
+    pub(super) fn tidy(&mut self, now_ms: u64) -> Tidy {
+        let left_ms = self
+            .lent
+            .as_ref()
+            .filter(|lent| lent.next < lent.lease.range.hi)
+            .map(|lent| (lent.at_ms + LEASE_MS + 1).saturating_sub(now_ms));
+        match left_ms {
+            Some(ms @ 1..) => return Tidy::Wait(ms.min(LEASE_MS)),
+            Some(0) if !self.serving && !std::mem::replace(&mut self.refreshing, true) => {
+                self.tidying = false;
+                return Tidy::GiveBack;
+            }
+            // Whoever asks for a lease or for the status gives it back on the way.
+            Some(_) | None => {}
+        }
+        self.tidying = false;
+        Tidy::Done
+    }
+
     /// The Room has answered; `None` when there is none.
     pub(super) fn refreshed(
         &mut self,
-        status: Option<Status>,
+        bulletin: Option<Bulletin>,
         gave_back: Option<GiveBack>,
         now_ms: u64,
     ) {
@@ -205,8 +245,8 @@ impl Desk {
             self.declared = None;
         }
         self.tell(
-            match status {
-                Some(status) => Room::Is(Box::new(status)),
+            match bulletin {
+                Some(bulletin) => Room::Is(Box::new(bulletin)),
                 None => Room::Missing,
             },
             now_ms,
@@ -221,7 +261,7 @@ impl Desk {
     fn tell(&mut self, room: Room, now_ms: u64) {
         self.refreshing = false;
         let reply = match &room {
-            Room::Is(status) => StatusReply::Known(Box::new(self.corrected(status))),
+            Room::Is(bulletin) => StatusReply::Known(Box::new(self.corrected(bulletin))),
             Room::Missing => StatusReply::Unknown,
             Room::Away => StatusReply::Unavailable,
         };
@@ -231,9 +271,11 @@ impl Desk {
         }
     }
 
-    /// Numbers lent and not given are nobody waiting.
-    fn corrected(&self, status: &Status) -> Status {
-        let mut status = status.clone();
+    /// Numbers lent and not given are nobody waiting. What the other Dispensers hold is counted
+    /// until they give it back: no longer than a lease lives.
+    fn corrected(&self, bulletin: &Bulletin) -> Bulletin {
+        let mut bulletin = bulletin.clone();
+        let status = &mut bulletin.status;
         let called = Range {
             lo: 0,
             hi: status.frontier + 1,
@@ -241,7 +283,7 @@ impl Desk {
         let rest = self.rest().or(self.declared);
         let ungiven = rest.map_or(0, |rest| rest.len() - rest.overlap(called));
         status.waiting = status.waiting.saturating_sub(ungiven);
-        status
+        bulletin
     }
 
     fn lately(&self, now_ms: u64, within_ms: u64) -> Option<&Room> {
@@ -263,7 +305,8 @@ impl Desk {
 
     fn give(&self, sender: Sender<JoinReply>, number: u64) {
         let (lobby, called) = match &self.room {
-            Some((Room::Is(status), _)) => {
+            Some((Room::Is(bulletin), _)) => {
+                let status = &bulletin.status;
                 let called = number <= status.frontier;
                 (status.phase == Phase::Lobby && !called, called)
             }

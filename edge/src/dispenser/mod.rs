@@ -14,9 +14,9 @@ use crate::contract::{
     AskLease, AskStatus, Call, DispenserId, Join, JoinReply, LeaseReply, Refresh, SharedStatus,
     StatusReply,
 };
-use crate::runtime::now_ms;
+use crate::runtime::{now_ms, sleep};
 use catraca_domain::ids::RoomName;
-use desk::{Desk, Step};
+use desk::{Desk, Step, Tidy};
 use futures::channel::oneshot;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -82,7 +82,10 @@ impl Dispenser {
         if start {
             let (shared, room) = (Rc::clone(&self.shared), id.room.clone());
             self.state
-                .wait_until(async move { shared.serve(&room).await });
+                .wait_until(async move {
+                    shared.serve(&room).await;
+                    shared.tidy(&room).await;
+                });
         }
         // A sender is dropped only when the desk is.
         Ok(receiver.await.unwrap_or(JoinReply::Unavailable))
@@ -124,7 +127,7 @@ impl Shared {
             let answer = ask_room(&self.env, room, &AskLease(request.clone())).await;
             let now_ms = now_ms();
             match answer {
-                Ok(LeaseReply::Granted { lease, status }) => {
+                Ok(LeaseReply::Granted { lease, bulletin }) => {
                     // Before the first number of it is given.
                     let stored = self.store.keep(&lease);
                     if let Err(error) = stored {
@@ -132,10 +135,10 @@ impl Shared {
                         self.at_desk(|desk| desk.fail(now_ms));
                         continue;
                     }
-                    self.at_desk(|desk| desk.install(&request, lease, status, now_ms));
+                    self.at_desk(|desk| desk.install(&request, lease, bulletin, now_ms));
                 }
-                Ok(LeaseReply::Refused { status }) => {
-                    self.at_desk(|desk| desk.refuse(status, now_ms));
+                Ok(LeaseReply::Refused { bulletin }) => {
+                    self.at_desk(|desk| desk.refuse(bulletin, now_ms));
                 }
                 Ok(LeaseReply::Unknown) => {
                     self.at_desk(|desk| desk.unknown(now_ms));
@@ -143,6 +146,20 @@ impl Shared {
                 Err(Unreachable) => {
                     self.at_desk(|desk| desk.fail(now_ms));
                 }
+            }
+        }
+    }
+
+    /// Gives the rest of the lease back when its time is up.
+    async fn tidy(&self, room: &RoomName) {
+        if self.at_desk(Desk::begin_tidying) != Some(true) {
+            return;
+        }
+        loop {
+            match self.at_desk(|desk| desk.tidy(now_ms())) {
+                Some(Tidy::Wait(ms)) => sleep(ms).await,
+                Some(Tidy::GiveBack) => return self.refresh(room).await,
+                Some(Tidy::Done) | None => return,
             }
         }
     }
@@ -155,8 +172,7 @@ impl Shared {
         let answer = ask_room(&self.env, room, &AskStatus { give_back }).await;
         let now_ms = now_ms();
         self.at_desk(|desk| match answer {
-            Ok(Some(status)) => desk.refreshed(Some(status), give_back, now_ms),
-            Ok(None) => desk.refreshed(None, give_back, now_ms),
+            Ok(bulletin) => desk.refreshed(bulletin, give_back, now_ms),
             Err(Unreachable) => desk.refresh_failed(now_ms),
         });
     }

@@ -3,7 +3,7 @@
 use super::body;
 use crate::answer;
 use crate::client::{Unreachable, ask_dispenser, ask_room};
-use crate::contract::{AskStanding, DispenserId, Join, JoinReply, Standing};
+use crate::contract::{AskStanding, Join, JoinReply, Standing};
 use crate::runtime::random_bytes;
 use crate::status_cache::{self, Lack};
 use crate::visit::{Carried, Visit, place_ref};
@@ -123,10 +123,12 @@ pub(crate) async fn join(visit: &Visit, room: &RoomName) -> Joined {
 }
 
 async fn new_place(visit: &Visit, room: &RoomName) -> Joined {
-    let id = DispenserId {
-        room: room.clone(),
-        index: 0,
+    let document = match status_cache::latest(visit, room).await {
+        Ok(document) => document,
+        Err(Lack::Unknown) => return Joined::Unknown,
+        Err(Lack::Unavailable) => return Joined::Unavailable,
     };
+    let id = status_cache::any_dispenser(room, document.dispensers);
     match ask_dispenser(&visit.env, &id, &Join(id.clone())).await {
         Ok(JoinReply::Given {
             epoch,

@@ -3,7 +3,7 @@
 use super::live::Live;
 use super::store::{Document, Row, Store};
 use crate::contract::{
-    Admitted, Claim, ClaimReply, GiveBack, LeaseReply, LeaveReply, PlaceRef, Standing,
+    Admitted, Bulletin, Claim, ClaimReply, Configured, GiveBack, LeaseReply, LeaveReply, PlaceRef, Standing,
 };
 use crate::runtime::date;
 use catraca_domain::admission::{jti, jti_number};
@@ -75,17 +75,26 @@ impl Hall {
         Ok(hall)
     }
 
-    /// Takes a newer configuration over; the version in force.
-    pub(super) fn configure(&mut self, config: &RoomConfig, now_ms: u64) -> Result<u64> {
+    /// Takes a newer configuration over.
+    pub(super) fn configure(&mut self, config: &RoomConfig, now_ms: u64) -> Result<Configured> {
         if config.version <= self.config.version {
-            return Ok(self.config.version);
+            return Ok(self.configured());
         }
         // Time up to now passed under the old rules.
         self.look(now_ms)?;
         self.config = config.clone();
         self.store.save(Document::Config, &self.config)?;
         self.look(now_ms)?;
-        Ok(self.config.version)
+        Ok(self.configured())
+    }
+
+    /// The version in force, and who has to hear of it.
+    pub(super) fn configured(&self) -> Configured {
+        let ever = self.book.last.iter().map(|(index, _)| index + 1).max();
+        Configured {
+            version: self.config.version,
+            dispensers: self.config.dispensers.max(ever.unwrap_or_default()),
+        }
     }
 
     /// Lets time pass: who has expired is out, who is late lapses, who is next is called.
@@ -216,19 +225,19 @@ impl Hall {
     pub(super) fn lease(&mut self, request: &LeaseRequest, now_ms: u64) -> Result<LeaseReply> {
         self.look(now_ms)?;
         if !self.phase(now_ms).takes_joins() {
-            let status = self.document(now_ms);
-            return Ok(LeaseReply::Refused { status });
+            let bulletin = self.bulletin(now_ms);
+            return Ok(LeaseReply::Refused { bulletin });
         }
         let lease = self.book.grant_above(request, self.release.frontier);
         self.store.save(Document::Book, &self.book)?;
         // With nobody before them, the first of them are called at once.
         self.look(now_ms)?;
-        let status = self.document(now_ms);
-        Ok(LeaseReply::Granted { lease, status })
+        let bulletin = self.bulletin(now_ms);
+        Ok(LeaseReply::Granted { lease, bulletin })
     }
 
-    /// The status document.
-    pub(super) fn status(&mut self, give_back: Option<&GiveBack>, now_ms: u64) -> Result<Status> {
+    /// The bulletin.
+    pub(super) fn status(&mut self, give_back: Option<&GiveBack>, now_ms: u64) -> Result<Bulletin> {
         self.look(now_ms)?;
         if let Some(rest) = give_back {
             let frontier = self.release.frontier;
@@ -241,7 +250,7 @@ impl Hall {
                 self.store.save(Document::Book, &self.book)?;
             }
         }
-        Ok(self.document(now_ms))
+        Ok(self.bulletin(now_ms))
     }
 
     /// The operator's numbers.
@@ -254,6 +263,13 @@ impl Hall {
             admitted_total: self.admitted_total,
             max_active: self.config.max_active,
         })
+    }
+
+    fn bulletin(&self, now_ms: u64) -> Bulletin {
+        Bulletin {
+            status: self.document(now_ms),
+            dispensers: self.config.dispensers,
+        }
     }
 
     fn document(&self, now_ms: u64) -> Status {

@@ -16,9 +16,10 @@ mod store;
 use crate::client::{read_call, reply};
 use crate::contract::{
     AskLease, AskLive, AskRooms, AskStanding, AskStatus, Call, Claim, ClaimReply, Configure,
-    Depart, LeaseReply, Leave, LeaveReply, Register, Standing,
+    Configured, Depart, LeaseReply, Leave, LeaveReply, Register, Standing,
 };
 use crate::runtime::now_ms;
+use catraca_domain::room::RoomConfig;
 use hall::Hall;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -108,11 +109,11 @@ impl Room {
             Configure::ROUTE => {
                 let Configure(config) = read_call(body)?;
                 let known = self.with_hall(now_ms, |hall, now| hall.configure(&config, now))?;
-                let version = match known {
-                    Some(version) => version,
+                let configured = match known {
+                    Some(configured) => configured,
                     None => self.open(config, now_ms)?,
                 };
-                reply::<Configure>(&version)
+                reply::<Configure>(&configured)
             }
             Register::ROUTE => {
                 let Register(room) = read_call(body)?;
@@ -140,11 +141,11 @@ impl Room {
         slot.as_mut().map(|hall| act(hall, now_ms)).transpose()
     }
 
-    fn open(&self, config: catraca_domain::room::RoomConfig, now_ms: u64) -> Result<u64> {
-        let version = config.version;
+    fn open(&self, config: RoomConfig, now_ms: u64) -> Result<Configured> {
         let hall = Hall::open(self.store(), config, now_ms)?;
+        let configured = hall.configured();
         self.hall.replace(Some(hall));
-        Ok(version)
+        Ok(configured)
     }
 
     fn store(&self) -> Store {

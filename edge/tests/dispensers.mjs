@@ -1,0 +1,94 @@
+// Several Dispensers a room: every number once, nobody counted who never came.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Edge, roomConfig as config, sleep, startCore } from "./harness.mjs";
+
+describe("dispensers", () => {
+  let core;
+  let edge;
+  before(async () => {
+    core = await startCore();
+    edge = await Edge.create(core.url);
+  });
+  after(async () => {
+    await edge.stop();
+    core.stop();
+  });
+
+  /** Joins until told to stop; the numbers of those who were answered. */
+  function crowd(room, width) {
+    const numbers = [];
+    let going = true;
+    const done = Promise.all(Array.from({ length: width }, async () => {
+      while (going) {
+        const joined = await edge.join(room).catch(() => undefined);
+        if (joined?.status === 201) numbers.push(joined.body.number);
+        else await sleep(20);
+      }
+    }));
+    const more = async (count) => {
+      const until = Date.now() + 10_000;
+      const enough = numbers.length + count;
+      while (numbers.length < enough && Date.now() < until) await sleep(5);
+      assert.ok(numbers.length >= enough, `only ${numbers.length} of ${enough}`);
+    };
+    return { numbers, more, stop: async () => { going = false; await done; } };
+  }
+
+  async function waiting(room, expected) {
+    const until = Date.now() + 5_000;
+    for (;;) {
+      const { body } = await edge.json(`/queue/v1/${room}/status`);
+      if (body.waiting === expected || Date.now() > until) return body;
+      await sleep(100);
+    }
+  }
+
+  test("eight: unique numbers, and `waiting` is who waits", async () => {
+    await edge.open("eight", { control: "paused", dispensers: 8 });
+    const people = crowd("eight", 24);
+    await people.more(400);
+    await people.stop();
+    assert.equal(new Set(people.numbers).size, people.numbers.length);
+    const status = await waiting("eight", people.numbers.length);
+    assert.equal(status.waiting, people.numbers.length);
+    assert.ok(!("dispensers" in status));
+    // What nobody took is void, and skipped: the last in line has everybody else ahead.
+    const last = Math.max(...people.numbers);
+    const voids = status.voids.reduce((sum, { lo, hi }) => sum + hi - lo, 0);
+    assert.equal(last - voids, people.numbers.length);
+    await edge.open("eight", { dispensers: 8, version: 2, method: "passthrough" });
+    const open = await waiting("eight", 0);
+    assert.equal(open.waiting, 0);
+    assert.ok(open.frontier >= last);
+  });
+
+  test("1 → 8 → 2 under load, with a kill -9 in each", async () => {
+    await edge.open("change", { control: "paused", dispensers: 1 });
+    const people = crowd("change", 16);
+    let version = 1;
+    for (const dispensers of [1, 8, 2]) {
+      version += 1;
+      await edge.open("change", { control: "paused", dispensers, version });
+      await people.more(60);
+      await edge.kill();
+      await edge.start();
+      await people.more(60);
+    }
+    await people.stop();
+    assert.equal(new Set(people.numbers).size, people.numbers.length);
+    await sleep(1_500);
+    const { body } = await edge.json("/queue/v1/change/status");
+    assert.ok(body.waiting >= people.numbers.length);
+  });
+
+  test("as many as there may be, and no more", async () => {
+    for (const dispensers of [0, 65]) {
+      const answer = await edge.internal("many", "config", config("many", { dispensers }));
+      assert.equal(answer.status, 422);
+    }
+    await edge.open("many", { dispensers: 64 });
+    const joined = await Promise.all(Array.from({ length: 100 }, () => edge.join("many")));
+    assert.equal(new Set(joined.map(({ body }) => body.number)).size, 100);
+  });
+});
