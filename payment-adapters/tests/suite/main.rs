@@ -4,5 +4,6 @@
 mod conformance;
 mod fault_matrix;
 mod faults;
+mod peers;
 mod schemas;
 mod support;

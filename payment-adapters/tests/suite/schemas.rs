@@ -19,16 +19,16 @@ use uuid::Uuid;
 use crate::support::{Rig, money, payment, setting};
 
 /// One request and its reply.
-struct Exchange {
-    method: String,
-    path: String,
-    request: Value,
-    status: u16,
-    reply: Value,
+pub(crate) struct Exchange {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) request: Value,
+    pub(crate) status: u16,
+    pub(crate) reply: Value,
 }
 
 #[derive(Clone)]
-struct Recorder {
+pub(crate) struct Recorder {
     upstream: Url,
     client: reqwest::Client,
     seen: Arc<Mutex<Vec<Exchange>>>,
@@ -41,7 +41,7 @@ async fn relay(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let url = recorder.upstream.join(uri.path()).unwrap();
+    let url = recorder.upstream.join(&uri.to_string()).unwrap();
     let mut request = recorder
         .client
         .request(method.clone(), url)
@@ -49,6 +49,7 @@ async fn relay(
     for name in [
         "authorization",
         "content-type",
+        "idempotency-key",
         "paypal-request-id",
         "prefer",
     ] {
@@ -72,10 +73,10 @@ async fn relay(
         .unwrap()
 }
 
-/// Everything the adapter can say, with refusals among it.
-async fn converse(rig: &Rig) -> Vec<Exchange> {
+/// A relay before the sandbox that notes what passes.
+pub(crate) async fn record(upstream: &Url) -> (Recorder, Url) {
     let recorder = Recorder {
-        upstream: rig.base.clone(),
+        upstream: upstream.clone(),
         client: reqwest::Client::new(),
         seen: Arc::default(),
     };
@@ -85,6 +86,19 @@ async fn converse(rig: &Rig) -> Vec<Exchange> {
         .parse()
         .unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (recorder, base)
+}
+
+impl Recorder {
+    /// What passed so far.
+    pub(crate) fn take(&self) -> Vec<Exchange> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+}
+
+/// Everything the adapter can say, with refusals among it.
+async fn converse(rig: &Rig) -> Vec<Exchange> {
+    let (recorder, base) = record(&rig.base).await;
     let registry = Registry::from_settings(&|name| setting(&base, name)).unwrap();
     let adapter = registry.get("paypal").unwrap();
 
@@ -123,7 +137,7 @@ async fn converse(rig: &Rig) -> Vec<Exchange> {
         .verify_webhook(&delivery.headers, &delivery.body, now)
         .await
         .unwrap();
-    std::mem::take(&mut *recorder.seen.lock().unwrap())
+    recorder.take()
 }
 
 /// Asks for more than is left of a capture, which the adapter never does.
@@ -208,7 +222,7 @@ async fn paypal_agrees_with_its_openapi_documents() {
 }
 
 /// The document and path template for a path.
-fn find<'a>(documents: &'a [Value], path: &str) -> (&'a Value, &'a str) {
+pub(crate) fn find<'a>(documents: &'a [Value], path: &str) -> (&'a Value, &'a str) {
     let fits = |template: &str| {
         let mut parts = template.split('/').zip(path.split('/'));
         template.split('/').count() == path.split('/').count()
@@ -283,7 +297,13 @@ fn lists_fields(document: &Value, schema: &Value) -> bool {
         || parts.any(|parts| parts.iter().any(|part| lists_fields(document, part)))
 }
 
-fn unknown_fields(doc: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+pub(crate) fn unknown_fields(
+    doc: &Value,
+    schema: &Value,
+    value: &Value,
+    at: &str,
+    found: &mut Vec<String>,
+) {
     let schema = resolve(doc, schema);
     match value {
         Value::Object(fields) if lists_fields(doc, schema) => {

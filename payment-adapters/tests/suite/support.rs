@@ -352,7 +352,7 @@ fn start_sandbox(config: Config) -> (tokio::runtime::Runtime, Url) {
     (runtime, base)
 }
 
-async fn open_inbox() -> (Inbox, Url) {
+pub(crate) async fn open_inbox() -> (Inbox, Url) {
     async fn receive(
         State(inbox): State<Inbox>,
         Path(provider): Path<String>,
