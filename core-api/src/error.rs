@@ -28,6 +28,15 @@ impl ApiError {
         Self::Problem(Box::new(Problem::field(field, reason)))
     }
 
+    /// A field of the caller's names something that doesn't exist: 404, and which field.
+    pub fn unknown(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        let mut problem = Problem::field(field, reason);
+        let errors = std::mem::take(&mut problem.errors);
+        problem = Problem::new(Kind::NOT_FOUND, problem.detail);
+        problem.errors = errors;
+        Self::Problem(Box::new(problem))
+    }
+
     /// Our fault.
     pub fn internal(story: impl Into<String>) -> Self {
         Self::Internal(story.into())

@@ -77,7 +77,7 @@ async fn same_event(app: &App, shopper: &Shopper, event: &str) -> Result<(), Api
             format!("The admission is for {}.", shopper.slug),
         )
     } else {
-        ApiError::field("event", "there is no such event")
+        ApiError::unknown("event", "there is no such event")
     })
 }
 
@@ -152,7 +152,7 @@ async fn by_quantity(
         )
         .await?;
     let row = tx.query_opt(&query, &[&claim.event.0, &name]).await?;
-    let row = row.ok_or_else(|| ApiError::field("section", "there is no such section"))?;
+    let row = row.ok_or_else(|| ApiError::unknown("section", "there is no such section"))?;
     let section = Section {
         name: name.to_owned(),
         seated: row.get(0),
@@ -217,7 +217,7 @@ async fn ordinals(
         let ordinal: Option<i32> = row.get(1);
         match (kind, ordinal) {
             (_, Some(ordinal)) => Ok((row.get(0), ordinal)),
-            (None, None) => Err(ApiError::field(
+            (None, None) => Err(ApiError::unknown(
                 format!("seats[{index}].section"),
                 "there is no such section",
             )),
@@ -225,7 +225,7 @@ async fn ordinals(
                 format!("seats[{index}].section"),
                 "has no numbered seats: ask for a quantity",
             )),
-            (Some(_), None) => Err(ApiError::field(
+            (Some(_), None) => Err(ApiError::unknown(
                 format!("seats[{index}]"),
                 "there is no such seat",
             )),

@@ -95,14 +95,6 @@ async fn bodies_of_a_hold() {
         (json!({}), "event"),
         (json!({"event": "hamlet"}), "seats"),
         (json!({"event": 7, "section": "B", "quantity": 1}), "event"),
-        (
-            json!({"event": "nowhere", "section": "B", "quantity": 1}),
-            "event",
-        ),
-        (
-            json!({"event": "../etc", "section": "B", "quantity": 1}),
-            "event",
-        ),
         (json!({"event": "hamlet", "section": "B"}), "quantity"),
         (json!({"event": "hamlet", "quantity": 1}), "section"),
         (
@@ -130,10 +122,6 @@ async fn bodies_of_a_hold() {
             "quantity",
         ),
         (
-            json!({"event": "hamlet", "section": "Z", "quantity": 1}),
-            "section",
-        ),
-        (
             json!({"event": "hamlet", "section": "", "quantity": 1}),
             "section",
         ),
@@ -153,16 +141,8 @@ async fn bodies_of_a_hold() {
             "seats[0]",
         ),
         (
-            json!({"event": "hamlet", "seats": [seat("1", "1"), seat("1", "99")]}),
-            "seats[1]",
-        ),
-        (
             json!({"event": "hamlet", "seats": [seat("1", "1"), seat("1", "1")]}),
             "seats[1]",
-        ),
-        (
-            json!({"event": "hamlet", "seats": [{"section": "Z", "row": "1", "seat": "1"}]}),
-            "seats[0].section",
         ),
         (
             json!({"event": "hamlet", "seats": [{"section": "B", "row": "1", "seat": "1"}]}),
@@ -184,6 +164,34 @@ async fn bodies_of_a_hold() {
             "{name}: {named} for {field}"
         );
         assert_eq!(shop.fingerprint().await, before, "{name}");
+    }
+    for (body, field) in [
+        (
+            json!({"event": "nowhere", "section": "B", "quantity": 1}),
+            "event",
+        ),
+        (
+            json!({"event": "../etc", "section": "B", "quantity": 1}),
+            "event",
+        ),
+        (
+            json!({"event": "hamlet", "section": "Z", "quantity": 1}),
+            "section",
+        ),
+        (
+            json!({"event": "hamlet", "seats": [seat("1", "1"), seat("1", "99")]}),
+            "seats[1]",
+        ),
+        (
+            json!({"event": "hamlet", "seats": [{"section": "Z", "row": "1", "seat": "1"}]}),
+            "seats[0].section",
+        ),
+    ] {
+        let before = shop.fingerprint().await;
+        let reply = shop.hold(&ana, "k", &body).await;
+        assert!(reply.is_problem(404, "not_found"), "{body}: {reply:?}");
+        assert_eq!(reply.body["errors"][0]["field"], field, "{body}");
+        assert_eq!(shop.fingerprint().await, before, "{body}");
     }
     let other = json!({"event": "macbeth", "section": "B", "quantity": 1});
     shop.hold(&ana, "k", &other)
