@@ -3,10 +3,16 @@
 //! No I/O, no clock, no randomness: time, keys and random bytes are arguments, so the same code
 //! runs in the Worker (wasm32), in the core and in a test, and gives the same answer.
 //!
-//! In the order in which a visitor meets them: [`lease`] and [`place`] (arrival), [`room`] and
-//! [`release`] (waiting), [`admission`] (entry), [`reservation`] (a hold), [`settlement`] (money).
+//! In the order in which a visitor meets them: [`challenge`], [`lease`] and [`place`] (arrival),
+//! [`draw`], [`room`] and [`release`] (waiting), [`admission`] and [`admission_log`] (entry),
+//! [`reservation`] (a hold), [`settlement`] (money).
 
 pub mod admission;
+pub mod admission_log;
+pub mod challenge;
+pub mod draw;
+pub mod feistel;
+pub mod hex32;
 pub mod ids;
 pub mod keyring;
 pub mod lease;
