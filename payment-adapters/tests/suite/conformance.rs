@@ -5,7 +5,7 @@ use crate::support::{
 };
 use axum::http::StatusCode;
 use catraca_payments::{
-    AdapterError, PaymentStatus, ProviderRef, RefundState, Registry, WebhookError,
+    AdapterError, Display, PaymentStatus, ProviderRef, RefundState, Registry, WebhookError,
 };
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -584,4 +584,58 @@ async fn card_closed_after_a_held_back_decline() {
     rig.status_after(&started.provider_ref, &waiting).await;
     let status = rig.adapter.void(&started.provider_ref).await.unwrap();
     assert_eq!(status, PaymentStatus::Expired);
+}
+
+/// The code is there to be shown in place, and as a page with its image.
+#[tokio::test]
+async fn pix_shows_its_code() {
+    let rig = Rig::new("pix").await;
+    let (_, started) = rig.start().await;
+    let Some(Display::QrCode {
+        data,
+        image_url,
+        expires_at,
+    }) = started.display
+    else {
+        panic!("no code");
+    };
+    assert!(data.contains(started.provider_ref.as_str()) && expires_at.is_some());
+    let get = async |url| {
+        let reply = reqwest::get::<url::Url>(url).await.unwrap();
+        assert!(reply.status().is_success());
+        reply.text().await.unwrap()
+    };
+    assert!(get(image_url.unwrap()).await.contains("<svg"));
+    let page = get(started.redirect_url).await;
+    assert!(page.contains("qr.svg") && page.contains(&data), "{page}");
+}
+
+/// A code that nobody paid runs out by itself, and can't be paid then.
+#[tokio::test]
+async fn pix_runs_out() {
+    let rig = Rig::new("pix").await;
+    let mut payment = payment("BRL", 12_345);
+    // A minute is added, and ten seconds are the least that Stripe allows.
+    payment.expires_at = OffsetDateTime::now_utc() - Duration::seconds(49);
+    let started = rig.adapter.start(&payment).await.unwrap();
+    let reference = &started.provider_ref;
+    assert_eq!(rig.status(reference).await, PaymentStatus::Open);
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    let status = rig.status_after(reference, &PaymentStatus::Open).await;
+    assert_eq!(status, PaymentStatus::Expired);
+    let (status, _) = rig.choose(&started, &[("outcome", "approve")]).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(
+        rig.adapter.void(reference).await.unwrap(),
+        PaymentStatus::Expired
+    );
+    let event = rig
+        .verified(&rig.delivery("payment_intent.payment_failed").await)
+        .await;
+    assert_eq!(event.order_id, Some(payment.order_id));
+    // Too late to begin with.
+    payment.idempotency_key.push('2');
+    payment.expires_at -= Duration::minutes(5);
+    let error = rig.adapter.start(&payment).await.unwrap_err();
+    assert!(matches!(error, AdapterError::Rejected { .. }), "{error:?}");
 }
