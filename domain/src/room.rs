@@ -249,7 +249,10 @@ pub struct PlaceView {
     pub state: PlaceState,
     /// Its number.
     pub number: u64,
-    /// People before it.
+    /// Where it stands, once drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// People before it; before a draw, everyone else, for any of them may be.
     pub ahead: u64,
     /// Estimated wait; unknown while the line stands still.
     pub eta_seconds: Option<Eta>,
@@ -309,6 +312,7 @@ impl Status {
         PlaceView {
             state,
             number,
+            position: None,
             ahead,
             eta_seconds,
             poll_after_ms: poll_ms.clamp(*POLL_MS.start(), *POLL_MS.end()),

@@ -3,6 +3,7 @@
 //! Every call is a `POST` of JSON to a Durable Object, answered by 200 and JSON. Any other answer
 //! means that the object could not be reached or broke down, never a decision.
 
+use catraca_domain::draw::DrawRecord;
 use catraca_domain::ids::{Jti, Lane, RoomName, VisitorId};
 use catraca_domain::lease::{Lease, LeaseRequest, Range};
 use catraca_domain::room::{Departures, RoomConfig, RoomLive, Status};
@@ -17,6 +18,10 @@ pub(crate) const DISPENSER_BINDING: &str = "DISPENSER";
 /// The one object of the Room class that is no room: it knows which rooms there are. No room's
 /// name begins with a hyphen.
 pub(crate) const DIRECTORY: &str = "-rooms";
+
+/// A Dispenser gives no number of a lease that takes part in a draw later than this after it asked
+/// for it, in milliseconds: when the Room has waited longer, nobody gets such a number any more.
+pub(crate) const LOBBY_LEASE_MS: u64 = 1_500;
 
 /// One of a room's Dispensers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +114,8 @@ pub(crate) struct Bulletin {
     pub(crate) status: Status,
     /// How many Dispensers share the arrivals.
     pub(crate) dispensers: u32,
+    /// The draw, in a room that has one.
+    pub(crate) draw: Option<DrawRecord>,
 }
 
 // Dispenser → Room.

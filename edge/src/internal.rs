@@ -2,9 +2,7 @@
 
 use crate::answer;
 use crate::client::{Unreachable, ask_directory, ask_dispenser, ask_room};
-use crate::contract::{
-    AskLive, Configure, Configured, Depart, DispenserId, Refresh, Register,
-};
+use crate::contract::{AskLive, Configure, Configured, Depart, DispenserId, Refresh, Register};
 use crate::rooms;
 use crate::status_cache;
 use crate::visit::{BODY_BYTES_MAX, Visit};

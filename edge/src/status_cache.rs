@@ -6,10 +6,11 @@
 
 use crate::client::{Unreachable, ask_dispenser};
 use crate::contract::{Bulletin, DispenserId, SharedStatus, StatusReply};
-use crate::runtime::{below, now_ms, sleep};
+use crate::runtime::{below, date, now_ms, sleep};
 use crate::visit::Visit;
+use catraca_domain::draw::{Draw, DrawRecord};
 use catraca_domain::ids::RoomName;
-use catraca_domain::room::Status;
+use catraca_domain::room::{PlaceView, Status};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -38,6 +39,10 @@ pub(crate) struct Document {
     pub(crate) json: Vec<u8>,
     /// How many Dispensers share the arrivals.
     pub(crate) dispensers: u32,
+    /// What is published of the draw, in a room that has one.
+    pub(crate) record: Option<DrawRecord>,
+    /// The order, once drawn.
+    draw: Option<Draw>,
 }
 
 /// Why there is no document.
@@ -198,11 +203,37 @@ async fn refresh(env: &Env, room: &RoomName) -> Known {
 
 impl Document {
     fn new(bulletin: Bulletin) -> serde_json::Result<Self> {
-        let Bulletin { status, dispensers } = bulletin;
+        let Bulletin {
+            status,
+            dispensers,
+            draw,
+        } = bulletin;
         Ok(Self {
             json: serde_json::to_vec(&status)?,
             status,
             dispensers,
+            draw: draw.as_ref().and_then(|record| record.verify().ok()),
+            record: draw,
         })
+    }
+
+    /// Where a number stands in the line.
+    pub(crate) fn position(&self, number: u64) -> u64 {
+        let draw = self.draw.as_ref();
+        draw.map_or(number, |draw| draw.position(number))
+    }
+
+    /// What the holder of `number` is told.
+    pub(crate) fn view(&self, number: u64, now_ms: u64) -> PlaceView {
+        let position = self.position(number);
+        let mut view = self.status.view(position, date(now_ms));
+        view.number = number;
+        if self.draw.is_some() {
+            view.position = Some(position);
+        } else if self.record.is_some() {
+            // Anyone may be drawn before anyone.
+            view.ahead = self.status.waiting.saturating_sub(1);
+        }
+        view
     }
 }

@@ -4,6 +4,7 @@ import { createHmac } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import "./dispensers.mjs";
+import "./draw.mjs";
 import { ADMISSION_KEY, Edge, placeCookie, roomConfig, sleep, startCore } from "./harness.mjs";
 
 let core;

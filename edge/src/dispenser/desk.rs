@@ -1,7 +1,7 @@
 //! The Dispenser's state in memory and its decisions. Nothing in here waits or writes.
 
 use super::arrivals::Arrivals;
-use crate::contract::{Bulletin, GiveBack, JoinReply, StatusReply};
+use crate::contract::{Bulletin, GiveBack, JoinReply, LOBBY_LEASE_MS, StatusReply};
 use catraca_domain::lease::{LEASE_MS, LEASE_NUMBERS_MAX, Lease, LeaseRequest, Range, lease_size};
 use catraca_domain::room::Phase;
 use futures::channel::oneshot::Sender;
@@ -37,6 +37,8 @@ struct Lent {
     /// The next number to give.
     next: u64,
     at_ms: u64,
+    /// When it was asked for.
+    asked_at_ms: u64,
 }
 
 /// What the Room was, when it was last heard of.
@@ -134,6 +136,7 @@ impl Desk {
         request: &LeaseRequest,
         lease: Lease,
         bulletin: Bulletin,
+        asked_at_ms: u64,
         now_ms: u64,
     ) {
         self.room = Some((Room::Is(Box::new(bulletin)), now_ms));
@@ -146,6 +149,7 @@ impl Desk {
                 lease,
                 next: lease.range.lo,
                 at_ms: now_ms,
+                asked_at_ms,
             });
         }
     }
@@ -295,6 +299,15 @@ impl Desk {
 
     fn take(&mut self, now_ms: u64) -> Option<u64> {
         let lent = self.lent.as_mut()?;
+        let takes_part = match &self.room {
+            Some((Room::Is(bulletin), _)) => bulletin.draw.as_ref().is_some_and(|draw| {
+                draw.secret.is_none() || draw.count.is_some_and(|count| lent.next <= count)
+            }),
+            _ => true,
+        };
+        if takes_part && now_ms.abs_diff(lent.asked_at_ms) > LOBBY_LEASE_MS {
+            return None;
+        }
         let young = now_ms.abs_diff(lent.at_ms) <= LEASE_MS;
         if !young || lent.next >= lent.lease.range.hi {
             return None;

@@ -81,11 +81,10 @@ impl Dispenser {
             .with_desk(id, |desk| desk.arrive(sender, now_ms))?;
         if start {
             let (shared, room) = (Rc::clone(&self.shared), id.room.clone());
-            self.state
-                .wait_until(async move {
-                    shared.serve(&room).await;
-                    shared.tidy(&room).await;
-                });
+            self.state.wait_until(async move {
+                shared.serve(&room).await;
+                shared.tidy(&room).await;
+            });
         }
         // A sender is dropped only when the desk is.
         Ok(receiver.await.unwrap_or(JoinReply::Unavailable))
@@ -124,6 +123,7 @@ impl Shared {
     /// Leases until nobody is in line.
     async fn serve(&self, room: &RoomName) {
         while let Some(Step::Lease(request)) = self.at_desk(|desk| desk.serve(now_ms())) {
+            let asked_at_ms = now_ms();
             let answer = ask_room(&self.env, room, &AskLease(request.clone())).await;
             let now_ms = now_ms();
             match answer {
@@ -135,7 +135,9 @@ impl Shared {
                         self.at_desk(|desk| desk.fail(now_ms));
                         continue;
                     }
-                    self.at_desk(|desk| desk.install(&request, lease, bulletin, now_ms));
+                    self.at_desk(|desk| {
+                        desk.install(&request, lease, bulletin, asked_at_ms, now_ms);
+                    });
                 }
                 Ok(LeaseReply::Refused { bulletin }) => {
                     self.at_desk(|desk| desk.refuse(bulletin, now_ms));

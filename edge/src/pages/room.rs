@@ -7,7 +7,6 @@ use crate::contract::{AskStanding, ClaimReply, Standing};
 use crate::queue::claim;
 use crate::queue::join::{Joined, join};
 use crate::queue::leave;
-use crate::runtime::date;
 use crate::status_cache::{self, Lack};
 use crate::visit::{Visit, place_ref};
 use catraca_domain::ids::RoomName;
@@ -81,7 +80,7 @@ pub(crate) async fn show(visit: Visit, room: &RoomName) -> Result<Response> {
     let Some(place) = place.filter(|place| place.epoch == status.epoch) else {
         return waiting(visit, room, state, Some(status), None).await;
     };
-    let view = status.view(place.number, date(visit.now_ms));
+    let view = document.view(place.number, visit.now_ms);
     match view.state {
         PlaceState::Lobby if state == State::New => {
             waiting(visit, room, State::Lobby, Some(status), Some(&view)).await

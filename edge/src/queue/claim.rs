@@ -65,10 +65,11 @@ pub(crate) async fn claim(
     room: &RoomName,
     place: &Place,
 ) -> std::result::Result<ClaimReply, Unreachable> {
-    if let Some(status) = status_cache::remembered(room, visit.now_ms) {
-        let status = &status.status;
+    if let Some(document) = status_cache::remembered(room, visit.now_ms) {
+        let status = &document.status;
         let far = status.frontier + FAR + u64::from(status.rate_per_minute);
-        if status.epoch == place.epoch && place.number > far && status.phase.takes_joins() {
+        let position = document.position(place.number);
+        if status.epoch == place.epoch && position > far && status.phase.takes_joins() {
             return Ok(ClaimReply::NotCalled);
         }
     }

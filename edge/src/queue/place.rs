@@ -4,7 +4,7 @@ use super::join::invalid_place;
 use crate::answer;
 use crate::client::{Unreachable, ask_room};
 use crate::contract::{AskStanding, Standing};
-use crate::runtime::{date, jittered};
+use crate::runtime::jittered;
 use crate::status_cache::{self, Lack};
 use crate::visit::{Visit, place_ref};
 use catraca_domain::ids::RoomName;
@@ -24,7 +24,7 @@ pub(super) async fn answer(visit: &Visit, room: &RoomName) -> Result<Response> {
     else {
         return invalid_place();
     };
-    let mut view = document.status.view(place.number, date(visit.now_ms));
+    let mut view = document.view(place.number, visit.now_ms);
     if matches!(view.state, PlaceState::Called | PlaceState::Lapsed) {
         let call = AskStanding {
             place: place_ref(&place),

@@ -1,13 +1,16 @@
 //! The room's state and its decisions. Nothing in here waits.
 
 use super::live::Live;
+use super::lottery::{Lottery, void_positions};
 use super::store::{Document, Row, Store};
 use crate::contract::{
-    Admitted, Bulletin, Claim, ClaimReply, Configured, GiveBack, LeaseReply, LeaveReply, PlaceRef, Standing,
+    Admitted, Bulletin, Claim, ClaimReply, Configured, GiveBack, LeaseReply, LeaveReply, PlaceRef,
+    Standing,
 };
 use crate::runtime::date;
 use catraca_domain::admission::{jti, jti_number};
-use catraca_domain::lease::{LeaseBook, LeaseRequest, Range, voids_in};
+use catraca_domain::draw::DrawError;
+use catraca_domain::lease::{LeaseBook, LeaseRequest, Range, VOID_RANGES_MAX, voids_in};
 use catraca_domain::release::{self, Moment, Release};
 use catraca_domain::room::{
     Control, Departures, Method, Phase, RoomConfig, RoomLive, Status, Stock,
@@ -25,7 +28,11 @@ pub(super) struct Hall {
     store: Store,
     config: RoomConfig,
     book: LeaseBook,
+    /// The line, in positions: those are the numbers unless there was a draw.
     release: Release,
+    lottery: Option<Lottery>,
+    /// Positions that nobody has.
+    voids: Vec<Range>,
     live: Live,
     admitted_total: u64,
 }
@@ -36,47 +43,67 @@ impl Hall {
         if !store.exists()? {
             return Ok(None);
         }
-        let config = store.load(Document::Config)?;
-        let book = store.load(Document::Book)?;
+        store.upgrade()?;
+        let config: RoomConfig = store.load(Document::Config)?;
+        let book: LeaseBook = store.load(Document::Book)?;
+        let lottery = store
+            .find::<Lottery>(Document::Draw)?
+            .map(|lottery| lottery.restored(&config.room, book.epoch));
+        let draw = lottery.as_ref().and_then(Lottery::draw);
         let mut release = store.load::<Release>(Document::Release)?.resumed(now_ms);
         // Claims are stored as admissions, not with every change of the steps.
         let mut from = release.lapsed + 1;
         for index in 0..release.steps.len() {
             let upto = release.steps[index].upto;
-            release.recount(index, store.admitted_between(from, upto)?);
+            release.recount(index, store.admitted_between(from, upto, draw.is_some())?);
             from = upto + 1;
         }
         let live = Live::new(store.live(now_ms / 1000)?, now_ms / 1000);
-        let admitted_total = store.admitted_between(0, NUMBER_MAX)?;
+        let admitted_total = store.admitted_between(0, NUMBER_MAX, false)?;
         Ok(Some(Self {
+            voids: void_positions(draw, &book),
             store,
             config,
             book,
             release,
+            lottery,
             live,
             admitted_total,
         }))
     }
 
     /// A new room.
-    pub(super) fn open(store: Store, config: RoomConfig, now_ms: u64) -> Result<Self> {
+    pub(super) fn open(
+        store: Store,
+        config: RoomConfig,
+        secret: [u8; 32],
+        now_ms: u64,
+    ) -> Result<Self> {
         store.create()?;
-        let hall = Self {
+        let mut hall = Self {
             store,
             config,
             book: LeaseBook::new(FIRST_EPOCH),
             release: Release::new(now_ms),
+            lottery: None,
+            voids: Vec::new(),
             live: Live::new([], now_ms / 1000),
             admitted_total: 0,
         };
         hall.store.save(Document::Config, &hall.config)?;
         hall.store.save(Document::Book, &hall.book)?;
         hall.store.save(Document::Release, &hall.release)?;
+        hall.seal(secret)?;
         Ok(hall)
     }
 
     /// Takes a newer configuration over.
-    pub(super) fn configure(&mut self, config: &RoomConfig, now_ms: u64) -> Result<Configured> {
+    pub(super) fn configure(
+        &mut self,
+        config: &RoomConfig,
+        secret: [u8; 32],
+        now_ms: u64,
+    ) -> Result<Configured> {
         if config.version <= self.config.version {
             return Ok(self.configured());
         }
@@ -84,8 +111,20 @@ impl Hall {
         self.look(now_ms)?;
         self.config = config.clone();
         self.store.save(Document::Config, &self.config)?;
+        self.seal(secret)?;
         self.look(now_ms)?;
         Ok(self.configured())
+    }
+
+    /// Commits to a draw, once: there is no second try with another secret.
+    fn seal(&mut self, secret: [u8; 32]) -> Result<()> {
+        let first = self.lottery.is_none() && self.release.frontier == 0;
+        if self.config.method == Method::Draw && first {
+            let lottery = Lottery::seal(secret).map_err(broken_draw)?;
+            self.store.save(Document::Draw, &lottery)?;
+            self.lottery = Some(lottery);
+        }
+        Ok(())
     }
 
     /// The version in force, and who has to hear of it.
@@ -99,8 +138,11 @@ impl Hall {
 
     /// Lets time pass: who has expired is out, who is late lapses, who is next is called.
     pub(super) fn look(&mut self, now_ms: u64) -> Result<()> {
+        self.hold_draw(now_ms)?;
         let active = self.active(now_ms)?;
-        let moment = moment(&self.config, &self.book, active, now_ms);
+        let open = self.phase(now_ms) == Phase::Open;
+        let line = (self.book.issued(), self.voids.as_slice());
+        let moment = moment(&self.config, line, open, active, now_ms);
         if self.release.advance(&moment) {
             self.store.save(Document::Release, &self.release)?;
         }
@@ -109,8 +151,10 @@ impl Hall {
 
     /// Whether time alone can change anything.
     pub(super) fn has_work(&self, now_ms: u64) -> bool {
-        self.phase(now_ms) == Phase::Open
-            && (self.book.issued() > self.release.frontier || !self.release.steps.is_empty())
+        let opening = self.config.phase(date(now_ms)) == Phase::Open && self.awaits_draw();
+        opening
+            || self.phase(now_ms) == Phase::Open
+                && (self.book.issued() > self.release.frontier || !self.release.steps.is_empty())
     }
 
     /// Lets a place in, if it is its turn and there is room.
@@ -129,8 +173,11 @@ impl Hall {
             Phase::Lobby | Phase::Open | Phase::Paused => {}
         }
         let active = self.active(now_ms)?;
-        let moment = moment(&self.config, &self.book, active, now_ms);
-        match self.release.claim(place.number, &moment) {
+        let open = self.phase(now_ms) == Phase::Open;
+        let position = self.position(place.number);
+        let line = (self.book.issued(), self.voids.as_slice());
+        let moment = moment(&self.config, line, open, active, now_ms);
+        match self.release.claim(position, &moment) {
             release::Claim::Admit => {}
             release::Claim::Wait { retry_after_ms } => {
                 return Ok(ClaimReply::Wait { retry_after_ms });
@@ -145,6 +192,7 @@ impl Hall {
             iat,
             exp: iat + u64::from(self.config.session_seconds),
             departed: 0,
+            position,
         };
         self.store.admit(place.number, &row)?;
         self.live.enter(row.exp);
@@ -165,9 +213,10 @@ impl Hall {
             });
         }
         self.look(now_ms)?;
-        Ok(if self.release.is_called(place.number) {
+        let position = self.position(place.number);
+        Ok(if self.release.is_called(position) {
             Standing::Called
-        } else if place.number <= self.release.lapsed {
+        } else if position <= self.release.lapsed {
             Standing::Lapsed
         } else if self.phase(now_ms) == Phase::Lobby {
             Standing::Lobby
@@ -182,6 +231,7 @@ impl Hall {
             return Ok(LeaveReply::InvalidPlace);
         }
         self.look(now_ms)?;
+        let position = self.position(place.number);
         match self.store.admission(place.number)? {
             Some(row) if row.visitor != place.visitor => return Ok(LeaveReply::InvalidPlace),
             Some(row) => {
@@ -190,18 +240,19 @@ impl Hall {
                 }
             }
             // Only a place that could still be claimed needs a note that it can't.
-            None if place.number > self.release.lapsed => {
+            None if position > self.release.lapsed => {
                 let row = Row {
                     jti: jti(place.number, [0; 10]),
                     visitor: place.visitor,
                     iat: 0,
                     exp: 0,
                     departed: 1,
+                    position,
                 };
                 self.store.admit(place.number, &row)?;
             }
             None => {
-                self.release.turned_up.remove(&place.number);
+                self.release.turned_up.remove(&position);
             }
         }
         self.look(now_ms)?;
@@ -228,8 +279,9 @@ impl Hall {
             let bulletin = self.bulletin(now_ms);
             return Ok(LeaseReply::Refused { bulletin });
         }
-        let lease = self.book.grant_above(request, self.release.frontier);
-        self.store.save(Document::Book, &self.book)?;
+        let called = self.called_numbers();
+        let lease = self.book.grant_above(request, called);
+        self.save_book()?;
         // With nobody before them, the first of them are called at once.
         self.look(now_ms)?;
         let bulletin = self.bulletin(now_ms);
@@ -240,14 +292,14 @@ impl Hall {
     pub(super) fn status(&mut self, give_back: Option<&GiveBack>, now_ms: u64) -> Result<Bulletin> {
         self.look(now_ms)?;
         if let Some(rest) = give_back {
-            let frontier = self.release.frontier;
+            let called = self.called_numbers();
             let GiveBack {
                 dispenser,
                 seq,
                 unused,
             } = *rest;
-            if self.book.give_back(dispenser, seq, unused, frontier) {
-                self.store.save(Document::Book, &self.book)?;
+            if self.book.give_back(dispenser, seq, unused, called) {
+                self.save_book()?;
             }
         }
         Ok(self.bulletin(now_ms))
@@ -269,6 +321,11 @@ impl Hall {
         Bulletin {
             status: self.document(now_ms),
             dispensers: self.config.dispensers,
+            draw: self
+                .lottery
+                .as_ref()
+                .filter(|lottery| lottery.is_frozen() || self.config.method == Method::Draw)
+                .map(|lottery| lottery.record(&self.config.room, self.book.epoch)),
         }
     }
 
@@ -280,20 +337,17 @@ impl Hall {
             lo: frontier + 1,
             hi: self.book.next,
         };
-        let voids: Vec<Range> = self
-            .book
-            .voids
-            .iter()
-            .filter(|void| void.hi > frontier + 1)
-            .copied()
-            .collect();
+        let to_come = self.voids.iter().filter(|void| void.hi > frontier + 1);
+        // A draw scatters what was one range: those beyond the bound are not told of, and whoever
+        // is so far back counts a few people too many ahead.
+        let voids: Vec<Range> = to_come.take(VOID_RANGES_MAX).copied().collect();
         Status {
             room: self.config.room.clone(),
             epoch: self.book.epoch,
             phase: self.phase(now_ms),
             frontier,
             lapsed,
-            waiting: ahead.len() - voids_in(&voids, ahead),
+            waiting: ahead.len() - voids_in(&self.voids, ahead),
             rate_per_minute: self.config.rate_per_minute,
             opens_at: match self.config.control {
                 Control::Scheduled => self.config.opens_at,
@@ -314,8 +368,66 @@ impl Hall {
         place.epoch == self.book.epoch && (1..=NUMBER_MAX).contains(&place.number)
     }
 
+    /// The configuration's phase; until a draw is revealed nobody has a position, and the lobby
+    /// goes on.
     fn phase(&self, now_ms: u64) -> Phase {
-        self.config.phase(date(now_ms))
+        match self.config.phase(date(now_ms)) {
+            Phase::Open | Phase::Paused if self.awaits_draw() => Phase::Lobby,
+            phase => phase,
+        }
+    }
+
+    /// Whether there will be a draw. Once anyone has been called it is too late for one.
+    fn awaits_draw(&self) -> bool {
+        self.lottery.as_ref().is_some_and(|lottery| {
+            lottery.draw().is_none()
+                && (lottery.is_frozen()
+                    || (self.config.method == Method::Draw && self.release.frontier == 0))
+        })
+    }
+
+    /// Takes the draw a step further when that is due.
+    fn hold_draw(&mut self, now_ms: u64) -> Result<()> {
+        if !self.awaits_draw() {
+            return Ok(());
+        }
+        let opening = self.config.phase(date(now_ms)) == Phase::Open;
+        let Some(lottery) = &mut self.lottery else {
+            return Ok(());
+        };
+        let room = &self.config.room;
+        let changed = lottery
+            .advance(room, &mut self.book, opening, now_ms)
+            .map_err(broken_draw)?;
+        if changed {
+            self.store.save(Document::Draw, &lottery)?;
+            self.save_book()?;
+        }
+        Ok(())
+    }
+
+    /// Where a number stands in the line.
+    fn position(&self, number: u64) -> u64 {
+        let draw = self.lottery.as_ref().and_then(Lottery::draw);
+        draw.map_or(number, |draw| draw.position(number))
+    }
+
+    /// All numbers up to it have been called. Among those drawn there is no such number until all
+    /// have been.
+    fn called_numbers(&self) -> u64 {
+        let frontier = self.release.frontier;
+        if frontier >= self.book.drawn {
+            frontier
+        } else {
+            0
+        }
+    }
+
+    fn save_book(&mut self) -> Result<()> {
+        self.store.save(Document::Book, &self.book)?;
+        let draw = self.lottery.as_ref().and_then(Lottery::draw);
+        self.voids = void_positions(draw, &self.book);
+        Ok(())
     }
 
     fn active(&mut self, now_ms: u64) -> Result<u64> {
@@ -328,18 +440,29 @@ impl Hall {
     }
 }
 
-fn moment<'a>(config: &RoomConfig, book: &'a LeaseBook, active: u64, now_ms: u64) -> Moment<'a> {
+/// `line`: the last number, and the positions that nobody has.
+fn moment<'a>(
+    config: &RoomConfig,
+    line: (u64, &'a [Range]),
+    open: bool,
+    active: u64,
+    now_ms: u64,
+) -> Moment<'a> {
     Moment {
         now_ms,
-        open: config.phase(date(now_ms)) == Phase::Open,
+        open,
         paced: config.method != Method::Passthrough,
         rate_per_minute: config.rate_per_minute,
         max_active: u64::from(config.max_active),
         active,
-        issued: book.issued(),
-        voids: &book.voids,
+        issued: line.0,
+        voids: line.1,
         claim_window_ms: u64::from(config.claim_window_seconds) * 1000,
     }
+}
+
+fn broken_draw(error: DrawError) -> worker::Error {
+    worker::Error::from(error.to_string())
 }
 
 fn admitted(row: &Row) -> Admitted {

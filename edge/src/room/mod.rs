@@ -11,6 +11,7 @@
 mod directory;
 mod hall;
 mod live;
+mod lottery;
 mod store;
 
 use crate::client::{read_call, reply};
@@ -18,7 +19,7 @@ use crate::contract::{
     AskLease, AskLive, AskRooms, AskStanding, AskStatus, Call, Claim, ClaimReply, Configure,
     Configured, Depart, LeaseReply, Leave, LeaveReply, Register, Standing,
 };
-use crate::runtime::now_ms;
+use crate::runtime::{now_ms, random_bytes};
 use catraca_domain::room::RoomConfig;
 use hall::Hall;
 use std::cell::{Cell, RefCell};
@@ -108,10 +109,12 @@ impl Room {
             }
             Configure::ROUTE => {
                 let Configure(config) = read_call(body)?;
-                let known = self.with_hall(now_ms, |hall, now| hall.configure(&config, now))?;
+                let secret = random_bytes();
+                let known =
+                    self.with_hall(now_ms, |hall, now| hall.configure(&config, secret, now))?;
                 let configured = match known {
                     Some(configured) => configured,
-                    None => self.open(config, now_ms)?,
+                    None => self.open(config, secret, now_ms)?,
                 };
                 reply::<Configure>(&configured)
             }
@@ -141,8 +144,8 @@ impl Room {
         slot.as_mut().map(|hall| act(hall, now_ms)).transpose()
     }
 
-    fn open(&self, config: RoomConfig, now_ms: u64) -> Result<Configured> {
-        let hall = Hall::open(self.store(), config, now_ms)?;
+    fn open(&self, config: RoomConfig, secret: [u8; 32], now_ms: u64) -> Result<Configured> {
+        let hall = Hall::open(self.store(), config, secret, now_ms)?;
         let configured = hall.configured();
         self.hall.replace(Some(hall));
         Ok(configured)

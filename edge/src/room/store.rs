@@ -16,6 +16,8 @@ pub(super) enum Document {
     Book,
     /// `Release`.
     Release,
+    /// `Lottery`.
+    Draw,
 }
 
 impl Document {
@@ -24,6 +26,7 @@ impl Document {
             Self::Config => "config",
             Self::Book => "book",
             Self::Release => "release",
+            Self::Draw => "draw",
         }
     }
 }
@@ -36,6 +39,8 @@ pub(super) struct Row {
     pub(super) iat: u64,
     pub(super) exp: u64,
     pub(super) departed: u64,
+    /// Where it stood in the line: the number, unless that was drawn.
+    pub(super) position: u64,
 }
 
 /// Tables and statements.
@@ -83,18 +88,37 @@ impl Store {
                 visitor TEXT NOT NULL,
                 iat INTEGER NOT NULL,
                 exp INTEGER NOT NULL,
-                departed INTEGER NOT NULL DEFAULT 0
+                departed INTEGER NOT NULL DEFAULT 0,
+                position INTEGER NOT NULL DEFAULT 0
             );",
             None,
         )?;
         Ok(())
     }
 
+    /// Brings the tables of a room from before up to date.
+    pub(super) fn upgrade(&self) -> Result<()> {
+        let query = "SELECT count(*) AS n FROM pragma_table_info('admissions')
+                     WHERE name = 'position'";
+        let count: Count = self.sql.exec(query, None)?.one()?;
+        if count.n == 0 {
+            let change = "ALTER TABLE admissions ADD COLUMN position INTEGER NOT NULL DEFAULT 0";
+            self.sql.exec(change, None)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn load<T: DeserializeOwned>(&self, document: Document) -> Result<T> {
+        let found = self.find(document)?;
+        found.ok_or_else(|| Error::from(format!("no {document:?} in storage")))
+    }
+
+    pub(super) fn find<T: DeserializeOwned>(&self, document: Document) -> Result<Option<T>> {
         let query = "SELECT value FROM documents WHERE name = ?";
         let row: Option<Value> = self.first(query, vec![document.name().into()])?;
-        let row = row.ok_or_else(|| Error::from(format!("no {document:?} in storage")))?;
-        Ok(serde_json::from_str(&row.value)?)
+        Ok(row
+            .map(|row| serde_json::from_str(&row.value))
+            .transpose()?)
     }
 
     pub(super) fn save<T: Serialize>(&self, document: Document, value: &T) -> Result<()> {
@@ -108,15 +132,15 @@ impl Store {
 
     pub(super) fn admission(&self, number: u64) -> Result<Option<Row>> {
         self.first(
-            "SELECT jti, visitor, iat, exp, departed FROM admissions WHERE number = ?",
+            "SELECT jti, visitor, iat, exp, departed, position FROM admissions WHERE number = ?",
             vec![integer(number)?],
         )
     }
 
     pub(super) fn admit(&self, number: u64, row: &Row) -> Result<()> {
         self.sql.exec(
-            "INSERT INTO admissions (number, jti, visitor, iat, exp, departed)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO admissions (number, jti, visitor, iat, exp, departed, position)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             vec![
                 integer(number)?,
                 row.jti.to_string().into(),
@@ -124,6 +148,7 @@ impl Store {
                 integer(row.iat)?,
                 integer(row.exp)?,
                 integer(row.departed)?,
+                integer(row.position)?,
             ],
         )?;
         Ok(())
@@ -156,16 +181,16 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.exp, row.n)).collect())
     }
 
-    /// Admissions with numbers in `first..=last`.
-    pub(super) fn admitted_between(&self, first: u64, last: u64) -> Result<u64> {
-        let count: Count = self
-            .sql
-            .exec(
-                "SELECT count(*) AS n FROM admissions
-                 WHERE number BETWEEN ? AND ? AND iat > 0",
-                vec![integer(first)?, integer(last)?],
-            )?
-            .one()?;
+    /// Admissions with numbers in `first..=last`, or with positions, which have no index: for
+    /// the start of a room whose places were drawn.
+    pub(super) fn admitted_between(&self, first: u64, last: u64, drawn: bool) -> Result<u64> {
+        let query = if drawn {
+            "SELECT count(*) AS n FROM admissions WHERE position BETWEEN ? AND ? AND iat > 0"
+        } else {
+            "SELECT count(*) AS n FROM admissions WHERE number BETWEEN ? AND ? AND iat > 0"
+        };
+        let bounds = vec![integer(first)?, integer(last)?];
+        let count: Count = self.sql.exec(query, bounds)?.one()?;
         Ok(count.n)
     }
 
