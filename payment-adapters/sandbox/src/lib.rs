@@ -60,7 +60,7 @@ pub async fn serve(
 
 fn router(app: app::App) -> Router {
     let gate = axum::middleware::from_fn_with_state(app.clone(), gate::pass);
-    let apis = stripe::router().merge(paypal::router()).layer(gate);
+    let apis = stripe::router().merge(paypal::router()).route_layer(gate);
     Router::new()
         .route("/", get(page::index))
         .route("/healthz", get(|| async { "ok\n" }))

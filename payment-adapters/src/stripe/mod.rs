@@ -19,8 +19,8 @@ use crate::registry::Settings;
 use crate::transport::{self, Reply};
 use crate::{AdapterError, ConfigError, PaymentStatus, Refund, WebhookError, WebhookEvent};
 
-/// The version of Stripe's API that the wire formats were checked against: `scripts/verify` runs
-/// them against Stripe's own description of exactly this one.
+/// The version of Stripe's API that the wire formats were checked against: `scripts/verify-peers`
+/// holds them against Stripe's own description of exactly this one.
 pub const STRIPE_VERSION: &str = "2026-08-26.dahlia";
 /// Stripe remembers a 5xx under its key like any outcome. So many further keys are tried.
 const FURTHER_KEYS_MAX: u32 = 4;

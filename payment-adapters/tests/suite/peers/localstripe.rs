@@ -100,7 +100,7 @@ impl Peer {
 }
 
 #[tokio::test]
-#[ignore = "needs localstripe: scripts/verify"]
+#[ignore = "needs localstripe: scripts/verify-peers"]
 async fn authorised_captured_refunded() {
     let peer = Peer::new();
     let whole = money("BRL", 12_345);
@@ -142,7 +142,7 @@ async fn authorised_captured_refunded() {
 }
 
 #[tokio::test]
-#[ignore = "needs localstripe: scripts/verify"]
+#[ignore = "needs localstripe: scripts/verify-peers"]
 async fn authorised_then_voided() {
     let peer = Peer::new();
     let reference = &peer.authorised().await;
@@ -168,7 +168,7 @@ async fn authorised_then_voided() {
 }
 
 #[tokio::test]
-#[ignore = "needs localstripe: scripts/verify"]
+#[ignore = "needs localstripe: scripts/verify-peers"]
 async fn declined() {
     let peer = Peer::new();
     let (status, reference) = peer.pay(DECLINED, Uuid::new_v4()).await;
@@ -188,7 +188,7 @@ async fn declined() {
 }
 
 #[tokio::test]
-#[ignore = "needs localstripe: scripts/verify"]
+#[ignore = "needs localstripe: scripts/verify-peers"]
 async fn three_d_secure() {
     let peer = Peer::new();
     let (status, reference) = peer.pay(THREE_D_SECURE, Uuid::new_v4()).await;
@@ -220,7 +220,7 @@ async fn three_d_secure() {
 }
 
 #[tokio::test]
-#[ignore = "needs localstripe: scripts/verify"]
+#[ignore = "needs localstripe: scripts/verify-peers"]
 async fn webhooks_verify() {
     let peer = Peer::new();
     let (inbox, base) = open_inbox().await;
@@ -263,7 +263,7 @@ async fn webhooks_verify() {
 
 /// What `docs/payments.md` says is different here.
 #[tokio::test]
-#[ignore = "needs localstripe: scripts/verify"]
+#[ignore = "needs localstripe: scripts/verify-peers"]
 async fn differences() {
     let peer = Peer::new();
     // No Checkout, and no Pix.

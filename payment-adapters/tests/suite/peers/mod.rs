@@ -1,4 +1,4 @@
-//! Against programs that others wrote. `scripts/verify` starts them and runs these tests; by
+//! Against programs that others wrote. `scripts/verify-peers` starts them and runs these tests; by
 //! themselves they are ignored, and fail when run without them.
 
 mod localstripe;
@@ -9,9 +9,9 @@ use catraca_domain::secret::Secret;
 use catraca_payments::stripe::StripeConfig;
 use url::Url;
 
-/// A setting of `scripts/verify`'s.
+/// A setting of `scripts/verify-peers`'s.
 fn given(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/verify"))
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/verify-peers"))
 }
 
 fn config(api_url: &Url) -> StripeConfig {

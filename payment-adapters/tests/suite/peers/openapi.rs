@@ -137,7 +137,7 @@ async fn converse(rig: &Rig) -> Vec<Exchange> {
 }
 
 #[tokio::test]
-#[ignore = "needs Stripe's description: scripts/verify"]
+#[ignore = "needs Stripe's description: scripts/verify-peers"]
 async fn the_sandbox_answers_as_stripe_describes() {
     let mut stripe = Stripe::new();
     let rig = Rig::new("card").await;

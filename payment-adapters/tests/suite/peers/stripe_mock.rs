@@ -149,7 +149,7 @@ async fn captures_and_refunds(relay: &Relay, adapter: &dyn PaymentAdapter, id: &
 }
 
 #[tokio::test]
-#[ignore = "needs stripe-mock: scripts/verify"]
+#[ignore = "needs stripe-mock: scripts/verify-peers"]
 async fn card_requests_are_accepted() {
     let (relay, base) = relay().await;
     let adapter = CardAdapter::new(config(&base), client());
@@ -182,7 +182,7 @@ async fn card_requests_are_accepted() {
 }
 
 #[tokio::test]
-#[ignore = "needs stripe-mock: scripts/verify"]
+#[ignore = "needs stripe-mock: scripts/verify-peers"]
 async fn pix_requests_are_accepted() {
     let (relay, base) = relay().await;
     let adapter = PixAdapter::new(config(&base), client());
@@ -235,7 +235,7 @@ async fn pix_requests_are_accepted() {
 
 /// The mock does refuse: a parameter that doesn't exist, one of the wrong type, another version.
 #[tokio::test]
-#[ignore = "needs stripe-mock: scripts/verify"]
+#[ignore = "needs stripe-mock: scripts/verify-peers"]
 async fn wrong_requests_are_refused() {
     let base: Url = given("CATRACA_VERIFY_STRIPE_MOCK").parse().unwrap();
     let post = async |version: &str, form: &[(&str, &str)]| {
