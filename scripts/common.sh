@@ -1,8 +1,6 @@
 # shellcheck shell=bash disable=SC2034
 # Shared by the scripts beside it: `source` it after `set -euo pipefail`. It has no effects of its own.
 
-# Exactly the version of the library in Cargo.toml; the two refuse each other otherwise.
-WASM_BINDGEN_VERSION=0.2.129
 WASM_TARGET=wasm32-unknown-unknown
 # Debian's compiler is the fall-back where rustup can't bring the wasm library.
 DEBIAN_WASM_PACKAGES=(rustc-web cargo-web rust-web-src lld-22)
@@ -10,14 +8,27 @@ DEBIAN_RUSTC=/usr/bin/rustc
 DEBIAN_WASM_LINKER=/usr/bin/wasm-ld-22
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# Tools built once for all checkouts of this user, in <tool>-<version>.
+# What is built once for all checkouts of this user.
 CACHE=${CATRACA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/catraca}
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-wasm_bindgen() { printf '%s/wasm-bindgen-%s/bin/wasm-bindgen\n' "$CACHE" "$WASM_BINDGEN_VERSION"; }
+# Builds the program that makes JavaScript from wasm, with the compiler for this machine, and prints its path.
+# Without -p, so that cargo builds its dependencies with the features they have among all the programs.
+wasm_bindgen() {
+  (cd "$ROOT" && env -u RUSTC -u RUSTC_WRAPPER cargo build --locked --quiet --bin catraca-bindgen) >&2 || return
+  printf '%s/debug/catraca-bindgen\n' "${CARGO_TARGET_DIR:-$ROOT/target}"
+}
+
+# Runs a step, named by the first argument, and says how long it took unless that was nothing.
+timed() {
+  local what=$1 from=$SECONDS
+  shift
+  "$@" || return
+  if ((SECONDS - from > 1)); then say "$what took $((SECONDS - from)) s"; fi
+}
 
 # True when the rustc on the path can build for wasm by itself.
 rustup_has_wasm() {
