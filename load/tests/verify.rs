@@ -1,0 +1,176 @@
+//! `verify-draw` and `verify-log` as a visitor runs them, on the domain's frozen vectors.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use axum::extract::{Query, State};
+use axum::{Json, Router, routing::get};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+fn vectors(name: &str) -> Value {
+    let path = format!(
+        "{}/../domain/tests/vectors/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A file with that text, by a name that no other test uses.
+fn file(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+async fn run(arguments: &[&str]) -> (bool, String, String) {
+    let program = env!("CARGO_BIN_EXE_catraca-load");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(program)
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.success(), text(stdout), text(stderr))
+}
+
+/// A place token's number can be read by anyone; its tag only by the room.
+fn place(epoch: u32, number: u64) -> String {
+    let payload = [
+        &epoch.to_be_bytes()[..],
+        &number.to_be_bytes(),
+        &[0; 24],
+        b"standard",
+    ]
+    .concat();
+    format!("p1.a1.{}.AAAA", URL_SAFE_NO_PAD.encode(payload))
+}
+
+#[tokio::test]
+async fn a_draw() {
+    let case = vectors("draw")[2].clone();
+    let record = file("true-record.json", &case["record"].to_string());
+    let token = place(3, 7);
+    let (ok, out, _) = run(&["verify-draw", &record, "--number", "2", "--place", &token]).await;
+    assert!(ok, "{out}");
+    assert!(out.contains("10 places drawn"), "{out}");
+    assert!(
+        out.contains(&format!("number 2: position {}\n", case["positions"][1])),
+        "{out}"
+    );
+    assert!(
+        out.contains(&format!("number 7: position {}\n", case["positions"][6])),
+        "{out}"
+    );
+    assert!(out.contains("all 10 places recomputed in"), "{out}");
+    let (_, out, _) = run(&["verify-draw", &record, "--number", "11", "--quick"]).await;
+    assert!(
+        out.contains("number 11: position 11 (came after the draw)"),
+        "{out}"
+    );
+    for bad in [
+        place(4, 7),
+        place(3, 0),
+        "p1.a1.AAAA.AAAA".to_owned(),
+        "?".to_owned(),
+    ] {
+        let (ok, _, err) = run(&["verify-draw", &record, "--place", &bad]).await;
+        assert!(!ok && !err.is_empty(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_false_draw() {
+    let mut record = vectors("draw")[2]["record"].clone();
+    let truth = file("truth.json", &record.to_string());
+    record["secret"] = json!("00".repeat(32));
+    let lie = file("lie.json", &record.to_string());
+    let (ok, out, err) = run(&["verify-draw", &lie]).await;
+    assert!(
+        !ok && out.is_empty() && err.starts_with("false: the secret is not"),
+        "{err}"
+    );
+    let (ok, _, err) = run(&["verify-draw", &truth, "--sealed", &lie]).await;
+    assert!(
+        !ok && err.starts_with("false: the record contradicts"),
+        "{err}"
+    );
+    let (ok, _, _) = run(&["verify-draw", &truth, "--sealed", &truth]).await;
+    assert!(ok);
+}
+
+#[tokio::test]
+async fn a_log() {
+    let vectors = vectors("log");
+    let page = file("page.json", &vectors["page"].to_string());
+    let draw = file("log-draw.json", &vectors["draw"].to_string());
+    let public = vectors["public"].as_str().unwrap();
+    let log = [
+        "verify-log",
+        &page,
+        "--draw",
+        &draw,
+        "--lane",
+        "partner:acme",
+        "--key",
+    ];
+    let (ok, out, err) = run(&[&log[..], &[public]].concat()).await;
+    assert!(ok && out.starts_with("true: 10 admissions"), "{out}{err}");
+    let x = URL_SAFE_NO_PAD.encode(hex::decode(public).unwrap());
+    let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "l1", "x": x}]});
+    let keys = file("keys.json", &keys.to_string());
+    let (ok, out, err) = run(&[&log[..], &[&keys, "--json"]].concat()).await;
+    assert!(ok, "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["lane_passes"], 1);
+    let (ok, _, err) = run(&[&log[..3], &[&draw, "--key", public]].concat()).await;
+    assert!(!ok && err.contains("the lane is not declared"), "{err}");
+    let other = file("other-key.json", &keys_of(&"11".repeat(32)).to_string());
+    let (ok, _, err) = run(&[&log[..], &[&other]].concat()).await;
+    assert!(!ok && !err.is_empty());
+}
+
+fn keys_of(hex_digits: &str) -> Value {
+    let x = URL_SAFE_NO_PAD.encode(hex::decode(hex_digits).unwrap());
+    json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "l1", "x": x}]})
+}
+
+#[tokio::test]
+async fn a_log_by_its_pages() {
+    async fn serve(State(page): State<Value>, Query(query): Query<Value>) -> Json<Value> {
+        let after: usize = query["after"].as_str().unwrap().parse().unwrap();
+        let entries = page["entries"].as_array().unwrap();
+        let mut page = page.clone();
+        page["entries"] = json!(entries.iter().skip(after).take(4).collect::<Vec<_>>());
+        Json(page)
+    }
+    let vectors = vectors("log");
+    let router = Router::new()
+        .route("/log", get(serve))
+        .with_state(vectors["page"].clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/log", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let draw = file("paged-draw.json", &vectors["draw"].to_string());
+    let public = vectors["public"].as_str().unwrap();
+    let arguments = [
+        "verify-log",
+        &url,
+        "--draw",
+        &draw,
+        "--lane",
+        "partner:acme",
+        "--key",
+        public,
+    ];
+    let (ok, out, err) = run(&arguments).await;
+    assert!(ok && out.starts_with("true: 10 admissions"), "{out}{err}");
+}
