@@ -19,6 +19,7 @@ pub(super) struct Settings {
     max_active: Option<u32>,
     session_seconds: Option<u32>,
     claim_window_seconds: Option<u32>,
+    dispensers: Option<u32>,
     lanes: Option<Vec<LaneShare>>,
     fail_mode: Option<FailMode>,
 }
@@ -46,9 +47,6 @@ impl Settings {
             });
         };
         let not_yet = || "is not available yet".to_owned();
-        if self.method == Some(Method::Draw) {
-            bad("method", not_yet());
-        }
         if self.identity == Some(Identity::Account) {
             bad("identity", not_yet());
         }
@@ -95,6 +93,12 @@ impl Settings {
             self.claim_window_seconds,
             bounds::CLAIM_WINDOW_SECONDS,
             &mut c.claim_window_seconds,
+        );
+        number(
+            "dispensers",
+            self.dispensers,
+            bounds::DISPENSERS,
+            &mut c.dispensers,
         );
         if !errors.is_empty() {
             let detail = format!("{} of the fields can't be taken.", errors.len());

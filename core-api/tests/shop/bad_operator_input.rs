@@ -134,7 +134,7 @@ async fn rooms() {
     let path = "/api/v1/admin/rooms/hamlet";
     let before = shop.fingerprint().await;
     for body in [
-        json!({"method": "draw"}),
+        json!({"dispensers": 65}),
         json!({"method": "lottery"}),
         json!({"identity": "account"}),
         json!({"challenge": "turnstile"}),
