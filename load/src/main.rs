@@ -2,12 +2,14 @@
 //! and shares no code with what it tries.
 //!
 //! `venues` writes the sample seat plans, `onsale` sends a crowd through a sale, `audit` checks
-//! afterwards that everything it was promised is true, `bench` measures.
+//! afterwards that everything it was promised is true, `bench` measures. [`verify`] checks what a
+//! room publishes, by the domain's own rules.
 
 mod audit;
 mod bench;
 mod onsale;
 mod venues;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,10 @@ enum Command {
     Audit(audit::Options),
     /// Measure; the last line printed is one line of JSON.
     Bench(bench::Options),
+    /// Check a draw offline: recompute every place from the published record.
+    VerifyDraw(verify::DrawOptions),
+    /// Check an admission log: nobody let in out of order, nothing changed.
+    VerifyLog(verify::LogOptions),
 }
 
 #[tokio::main]
@@ -41,6 +47,8 @@ async fn main() -> ExitCode {
         Command::Onsale(options) => onsale::main(options).await,
         Command::Audit(options) => audit::main(&options).await,
         Command::Bench(options) => bench::main(options).await,
+        Command::VerifyDraw(options) => verify::verify_draw(&options),
+        Command::VerifyLog(options) => verify::verify_log(&options).await,
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,
