@@ -91,7 +91,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// Every position from 1 to N is somebody's, and one person's only. Two threads a core's worth.
+/// Every position from 1 to N is somebody's, and one person's only. One thread a core.
 fn every_place_once(draw: &Draw) -> anyhow::Result<()> {
     let count = draw.count();
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
