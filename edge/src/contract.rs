@@ -3,6 +3,7 @@
 //! Every call is a `POST` of JSON to a Durable Object, answered by 200 and JSON. Any other answer
 //! means that the object could not be reached or broke down, never a decision.
 
+use catraca_domain::admission_log::{Chain, Entry, LogName};
 use catraca_domain::draw::DrawRecord;
 use catraca_domain::ids::{Jti, Lane, RoomName, VisitorId};
 use catraca_domain::lease::{Lease, LeaseRequest, Range};
@@ -67,6 +68,7 @@ calls! {
     Claim => "/claim" => ClaimReply;
     AskStanding => "/standing" => Standing;
     Leave => "/leave" => LeaveReply;
+    AskLog => "/log" => Option<LogPage>;
     Join => "/join" => JoinReply;
     SharedStatus => "/shared-status" => StatusReply;
     Refresh => "/refresh" => bool;
@@ -254,6 +256,24 @@ pub(crate) enum LeaveReply {
     InvalidPlace,
     /// No such room.
     Unknown,
+}
+
+/// Part of the admission log; `None` from an unknown room.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskLog {
+    /// The index before the first entry wanted.
+    pub(crate) after: u64,
+}
+
+/// The answer to [`AskLog`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LogPage {
+    /// Which log.
+    pub(crate) log: LogName,
+    /// A page of it at most.
+    pub(crate) entries: Vec<Entry>,
+    /// Where it ends now.
+    pub(crate) chain: Chain,
 }
 
 // Worker → Dispenser.

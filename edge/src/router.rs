@@ -3,6 +3,7 @@
 use crate::answer;
 use crate::gateway;
 use crate::internal;
+use crate::log_key::LogKey;
 use crate::pages;
 use crate::queue;
 use crate::rooms;
@@ -11,6 +12,7 @@ use crate::settings::Settings;
 use crate::visit::{BODY_BYTES_MAX, Visit};
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::Kind;
+use serde_json::json;
 use worker::{Context, Env, Request, Response, Result, console_error};
 
 /// Answers a request; what went wrong unforeseen is logged and answered with 500.
@@ -63,6 +65,7 @@ async fn dispatch(mut visit: Visit, path: &str) -> Result<Response> {
             Some(room) => pages::room::act(visit, &room, action).await,
             None => pages::no_such_room(&visit).await,
         },
+        [".well-known", "jwks.json"] => jwks(&visit),
         [""] => pages::plain(&visit, "landing", "").await,
         ["orders", id] if !id.is_empty() => pages::plain(&visit, "order", id).await,
         ["tickets", id] if !id.is_empty() => pages::plain(&visit, "ticket", id).await,
@@ -75,4 +78,14 @@ async fn dispatch(mut visit: Visit, path: &str) -> Result<Response> {
 async fn known(visit: &Visit, name: &str) -> Option<RoomName> {
     let room = name.parse().ok()?;
     rooms::may_exist(visit, &room).await.then_some(room)
+}
+
+/// The public keys of whatever this edge signs.
+fn jwks(visit: &Visit) -> Result<Response> {
+    if !visit.is_get() {
+        return answer::method_not_allowed("GET");
+    }
+    let keys: Vec<_> = visit.settings.log_key.iter().map(LogKey::jwk).collect();
+    let document = serde_json::to_vec(&json!({ "keys": keys }))?;
+    answer::json_text(200, document, "public, max-age=300")
 }

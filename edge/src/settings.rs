@@ -1,5 +1,6 @@
 //! What the Worker is configured with: read and parsed once per isolate.
 
+use crate::log_key::LogKey;
 use catraca_domain::keyring::Keyring;
 use catraca_domain::secret::Secret;
 use std::cell::OnceCell;
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) admission_keys: Keyring,
     /// Keys of place tokens.
     pub(crate) place_keys: Keyring,
+    /// Signs the admission log; without it no log is published.
+    pub(crate) log_key: Option<LogKey>,
 }
 
 /// Some binding is missing or can't be used; the log names it.
@@ -43,8 +46,24 @@ impl Settings {
             edge_secret: Secret::from(text(env, "CATRACA_EDGE_SECRET")?.as_str()),
             admission_keys: keyring(env, "CATRACA_ADMISSION_KEYS")?,
             place_keys: keyring(env, "CATRACA_PLACE_KEYS")?,
+            log_key: log_key(env)?,
         })
     }
+}
+
+fn log_key(env: &Env) -> Result<Option<LogKey>, Misconfigured> {
+    let Some(seed) = optional(env, "CATRACA_LOG_KEY") else {
+        return Ok(None);
+    };
+    LogKey::from_base64url(&seed).map(Some).ok_or_else(|| {
+        console_error!("binding CATRACA_LOG_KEY is not 32 bytes in base64url");
+        Misconfigured
+    })
+}
+
+fn optional(env: &Env, name: &str) -> Option<String> {
+    let value = env.var(name).ok()?.to_string();
+    (!value.is_empty()).then_some(value)
 }
 
 fn text(env: &Env, name: &str) -> Result<String, Misconfigured> {

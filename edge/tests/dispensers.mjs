@@ -82,6 +82,24 @@ describe("dispensers", () => {
     assert.ok(body.waiting >= people.numbers.length);
   });
 
+  test("twenty kills -9: no number twice, at most a lease lost by each", async () => {
+    await edge.open("kills", { control: "paused", dispensers: 2 });
+    const people = crowd("kills", 4);
+    for (let round = 0; round < 20; round += 1) {
+      await people.more(5);
+      await edge.kill();
+      await edge.start();
+    }
+    await people.more(5);
+    await people.stop();
+    assert.equal(new Set(people.numbers).size, people.numbers.length);
+    await sleep(1_500);
+    const { body } = await edge.json("/queue/v1/kills/status");
+    // Two leases a kill, none longer than what so few people can ask for in 250 ms.
+    const lost = body.waiting - people.numbers.length;
+    assert.ok(lost >= 0 && lost <= 20 * 2 * 64, `${lost} lost`);
+  });
+
   test("as many as there may be, and no more", async () => {
     for (const dispensers of [0, 65]) {
       const answer = await edge.internal("many", "config", config("many", { dispensers }));

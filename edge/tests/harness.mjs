@@ -13,6 +13,7 @@ const workerd = join(root, "node_modules/@cloudflare/workerd-linux-64/bin/worker
 const build = process.env.EDGE_OUT ?? join(root, "edge/build");
 export const SECRET = "test-edge-secret";
 export const ADMISSION_KEY = Buffer.alloc(32, 7).toString("base64url");
+export const LOG_KEY = Buffer.alloc(32, 11).toString("base64url");
 export const PLACE_KEY = Buffer.alloc(32, 9).toString("base64url");
 
 function freePort() {
@@ -59,7 +60,9 @@ export async function startCore() {
   return { url: `http://127.0.0.1:${core.address().port}`, stop: () => core.close() };
 }
 
-function config(port, coreUrl, folder, assets) {
+function config(port, coreUrl, folder, assets, extra) {
+  const bindings = Object.entries(extra)
+    .map(([name, text]) => `    (name = "${name}", text = ${JSON.stringify(text)}),\n`).join("");
   const keys = (kid, secret) => JSON.stringify(JSON.stringify([{ kid, secret }]));
   return `
 using Workerd = import "/workerd/workerd.capnp";
@@ -84,7 +87,7 @@ const edge :Workerd.Worker = (
     (name = "CATRACA_EDGE_SECRET", text = "${SECRET}"),
     (name = "CATRACA_ADMISSION_KEYS", text = ${keys("a1", ADMISSION_KEY)}),
     (name = "CATRACA_PLACE_KEYS", text = ${keys("p1", PLACE_KEY)}),
-    (name = "ASSETS", service = "assets"),
+${bindings}    (name = "ASSETS", service = "assets"),
     (name = "ROOM", durableObjectNamespace = "Room"),
     (name = "DISPENSER", durableObjectNamespace = "Dispenser"),
   ],
@@ -100,7 +103,7 @@ const edge :Workerd.Worker = (
 
 /** The edge: `start`, `kill` (as `kill -9` does), `stop` for good. */
 export class Edge {
-  static async create(coreUrl) {
+  static async create(coreUrl, bindings = {}) {
     const edge = new Edge();
     edge.folder = mkdtempSync(join(tmpdir(), "catraca-edge-"));
     edge.port = await freePort();
@@ -117,7 +120,7 @@ export class Edge {
     page("order.html", "<p>order {{id}}</p>");
     page("ticket.html", "<p>ticket {{id}}</p>");
     writeFileSync(join(edge.folder, "dist/assets/app.abc123.js"), "export {};\n");
-    const text = config(edge.port, coreUrl, edge.folder, join(edge.folder, "dist"));
+    const text = config(edge.port, coreUrl, edge.folder, join(edge.folder, "dist"), bindings);
     writeFileSync(join(edge.folder, "config.capnp"), text);
     await edge.start();
     return edge;

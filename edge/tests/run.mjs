@@ -5,6 +5,7 @@ import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import "./dispensers.mjs";
 import "./draw.mjs";
+import "./log.mjs";
 import { ADMISSION_KEY, Edge, placeCookie, roomConfig, sleep, startCore } from "./harness.mjs";
 
 let core;

@@ -17,6 +17,7 @@ const SECRETS: &[(&str, Kind)] = &[
     ("edge_secret", Kind::Base64Url),
     ("admission_key", Kind::Base64Url),
     ("place_key", Kind::Base64Url),
+    ("log_key", Kind::Base64Url),
     ("ticket_key", Kind::Base64Url),
     ("oidc_client_secret", Kind::Hex),
     ("card_secret_key", Kind::Prefixed("sk_test_")),

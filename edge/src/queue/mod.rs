@@ -4,6 +4,7 @@ mod body;
 pub(crate) mod claim;
 pub(crate) mod join;
 pub(crate) mod leave;
+mod log;
 pub(crate) mod place;
 
 use crate::answer;
@@ -21,9 +22,10 @@ pub(crate) async fn answer(visit: Visit, room: &RoomName, action: &str) -> Resul
         "leave" if visit.is_post() => leave::answer(&visit, room).await,
         "status" if visit.is_get() => status(&visit, room).await,
         "place" if visit.is_get() => place::answer(&visit, room).await,
+        "log" if visit.is_get() => log::answer(&visit, room).await,
         "draw" if visit.is_get() => draw(&visit, room).await,
         "join" | "claim" | "leave" => answer::method_not_allowed("POST"),
-        "status" | "place" | "draw" => answer::method_not_allowed("GET"),
+        "status" | "place" | "draw" | "log" => answer::method_not_allowed("GET"),
         _ => answer::not_found(),
     }
 }

@@ -2,13 +2,14 @@
 
 use super::live::Live;
 use super::lottery::{Lottery, void_positions};
-use super::store::{Document, Row, Store};
+use super::store::{Document, Logged, Row, Store};
 use crate::contract::{
-    Admitted, Bulletin, Claim, ClaimReply, Configured, GiveBack, LeaseReply, LeaveReply, PlaceRef,
-    Standing,
+    Admitted, Bulletin, Claim, ClaimReply, Configured, GiveBack, LeaseReply, LeaveReply, LogPage,
+    PlaceRef, Standing,
 };
 use crate::runtime::date;
 use catraca_domain::admission::{jti, jti_number};
+use catraca_domain::admission_log::{self, Chain, LogName, PAGE_ENTRIES_MAX};
 use catraca_domain::draw::DrawError;
 use catraca_domain::lease::{LeaseBook, LeaseRequest, Range, VOID_RANGES_MAX, voids_in};
 use catraca_domain::release::{self, Moment, Release};
@@ -35,6 +36,8 @@ pub(super) struct Hall {
     voids: Vec<Range>,
     live: Live,
     admitted_total: u64,
+    /// Where the admission log stands; `None` before its first entry.
+    log: Option<Chain>,
 }
 
 impl Hall {
@@ -62,6 +65,11 @@ impl Hall {
         let admitted_total = store.admitted_between(0, NUMBER_MAX, false)?;
         Ok(Some(Self {
             voids: void_positions(draw, &book),
+            log: store.last_logged()?.map(|Logged { entry, head }| Chain {
+                index: entry.index,
+                at_ms: entry.at_ms,
+                head,
+            }),
             store,
             config,
             book,
@@ -89,6 +97,7 @@ impl Hall {
             voids: Vec::new(),
             live: Live::new([], now_ms / 1000),
             admitted_total: 0,
+            log: None,
         };
         hall.store.save(Document::Config, &hall.config)?;
         hall.store.save(Document::Book, &hall.book)?;
@@ -186,18 +195,56 @@ impl Hall {
             release::Claim::Lapsed => return Ok(ClaimReply::Lapsed),
         }
         let iat = now_ms / 1000;
+        let jti = jti(place.number, *random);
+        let mut log = self.chain();
+        let entry = log.append(&admission_log::Admitted {
+            number: place.number,
+            lane: place.lane.clone(),
+            at_ms: now_ms,
+            jti,
+            frontier: self.release.frontier,
+        });
         let row = Row {
-            jti: jti(place.number, *random),
+            jti,
             visitor: place.visitor,
             iat,
             exp: iat + u64::from(self.config.session_seconds),
             departed: 0,
             position,
+            logged: Some(Logged {
+                entry,
+                head: log.head,
+            }),
         };
         self.store.admit(place.number, &row)?;
+        self.log = Some(log);
         self.live.enter(row.exp);
         self.admitted_total += 1;
         Ok(ClaimReply::Admitted(admitted(&row)))
+    }
+
+    /// A page of the admission log, and where the log ends.
+    pub(super) fn log(&self, after: u64) -> Result<LogPage> {
+        let page = self.store.log(after + 1, PAGE_ENTRIES_MAX)?;
+        Ok(LogPage {
+            log: self.log_name(),
+            entries: page.into_iter().map(|logged| logged.entry).collect(),
+            chain: self.chain(),
+        })
+    }
+
+    fn chain(&self) -> Chain {
+        self.log.unwrap_or_else(|| Chain::begin(&self.log_name()))
+    }
+
+    fn log_name(&self) -> LogName {
+        let (room, epoch) = (self.config.room.clone(), self.book.epoch);
+        let drawn = self.lottery.as_ref().filter(|lottery| lottery.is_frozen());
+        LogName {
+            draw: drawn.map(|lottery| lottery.record(&room, epoch).commitment),
+            room,
+            epoch,
+        }
     }
 
     /// What a place is worth, exactly.
@@ -248,6 +295,7 @@ impl Hall {
                     exp: 0,
                     departed: 1,
                     position,
+                    logged: None,
                 };
                 self.store.admit(place.number, &row)?;
             }

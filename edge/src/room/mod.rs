@@ -16,8 +16,8 @@ mod store;
 
 use crate::client::{read_call, reply};
 use crate::contract::{
-    AskLease, AskLive, AskRooms, AskStanding, AskStatus, Call, Claim, ClaimReply, Configure,
-    Configured, Depart, LeaseReply, Leave, LeaveReply, Register, Standing,
+    AskLease, AskLive, AskLog, AskRooms, AskStanding, AskStatus, Call, Claim, ClaimReply,
+    Configure, Configured, Depart, LeaseReply, Leave, LeaveReply, Register, Standing,
 };
 use crate::runtime::{now_ms, random_bytes};
 use catraca_domain::room::RoomConfig;
@@ -123,6 +123,10 @@ impl Room {
                 reply::<Register>(&directory::register(&self.state.storage().sql(), &room)?)
             }
             AskRooms::ROUTE => reply::<AskRooms>(&directory::rooms(&self.state.storage().sql())?),
+            AskLog::ROUTE => {
+                let AskLog { after } = read_call(body)?;
+                reply::<AskLog>(&self.with_hall(now_ms, |hall, _| hall.log(after))?)
+            }
             AskLive::ROUTE => {
                 let live = self.with_hall(now_ms, Hall::live)?;
                 reply::<AskLive>(&live)

@@ -1,8 +1,11 @@
 //! The Room's storage: three documents and one row an admission.
 //!
-//! A claim writes one row and no index: the admission's id contains its number.
+//! A claim writes one row and the log's index: the admission's id contains its number, and the
+//! row is its entry in the admission log too.
 
-use catraca_domain::ids::{Jti, VisitorId};
+use catraca_domain::admission_log::{Entry, jti_hash};
+use catraca_domain::hex32::Hex32;
+use catraca_domain::ids::{Jti, Lane, VisitorId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use worker::{Error, Result, SqlStorage, SqlStorageValue};
@@ -41,7 +44,54 @@ pub(super) struct Row {
     pub(super) departed: u64,
     /// Where it stood in the line: the number, unless that was drawn.
     pub(super) position: u64,
+    /// Its entry in the admission log, if it is one: the same row, so the same write.
+    #[serde(skip)]
+    pub(super) logged: Option<Logged>,
 }
+
+/// An entry of the admission log, and the chain's head with it.
+#[derive(Debug, Clone)]
+pub(super) struct Logged {
+    pub(super) entry: Entry,
+    pub(super) head: Hex32,
+}
+
+#[derive(Deserialize)]
+struct LoggedRow {
+    log_index: u64,
+    number: u64,
+    jti: Jti,
+    lane: Lane,
+    at_ms: u64,
+    frontier: u64,
+    head: Hex32,
+}
+
+impl From<LoggedRow> for Logged {
+    fn from(row: LoggedRow) -> Self {
+        Self {
+            entry: Entry {
+                index: row.log_index,
+                number: row.number,
+                lane: row.lane,
+                at_ms: row.at_ms,
+                jti_hash: jti_hash(row.jti),
+                frontier: row.frontier,
+            },
+            head: row.head,
+        }
+    }
+}
+
+/// Columns that came later than their table.
+const ADDED: &[(&str, &str)] = &[
+    ("position", "INTEGER NOT NULL DEFAULT 0"),
+    ("log_index", "INTEGER"),
+    ("lane", "TEXT"),
+    ("at_ms", "INTEGER"),
+    ("frontier", "INTEGER"),
+    ("head", "TEXT"),
+];
 
 /// Tables and statements.
 #[derive(Debug)]
@@ -93,19 +143,50 @@ impl Store {
             );",
             None,
         )?;
+        self.upgrade()
+    }
+
+    /// Brings the tables up to date: a room may be older than this program.
+    pub(super) fn upgrade(&self) -> Result<()> {
+        for (column, definition) in ADDED {
+            let query = "SELECT count(*) AS n FROM pragma_table_info('admissions') WHERE name = ?";
+            let count: Count = self.sql.exec(query, vec![(*column).into()])?.one()?;
+            if count.n == 0 {
+                let change = format!("ALTER TABLE admissions ADD COLUMN {column} {definition}");
+                self.sql.exec(&change, None)?;
+            }
+        }
+        self.sql.exec(
+            "CREATE UNIQUE INDEX IF NOT EXISTS admission_log ON admissions (log_index)
+             WHERE log_index IS NOT NULL",
+            None,
+        )?;
         Ok(())
     }
 
-    /// Brings the tables of a room from before up to date.
-    pub(super) fn upgrade(&self) -> Result<()> {
-        let query = "SELECT count(*) AS n FROM pragma_table_info('admissions')
-                     WHERE name = 'position'";
-        let count: Count = self.sql.exec(query, None)?.one()?;
-        if count.n == 0 {
-            let change = "ALTER TABLE admissions ADD COLUMN position INTEGER NOT NULL DEFAULT 0";
-            self.sql.exec(change, None)?;
-        }
-        Ok(())
+    /// Entries of the log from `first` on, at most `limit`.
+    pub(super) fn log(&self, first: u64, limit: usize) -> Result<Vec<Logged>> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        self.logged(
+            "SELECT log_index, number, jti, lane, at_ms, frontier, head FROM admissions
+             WHERE log_index >= ? ORDER BY log_index LIMIT ?",
+            vec![integer(first)?, integer(limit)?],
+        )
+    }
+
+    /// The newest entry.
+    pub(super) fn last_logged(&self) -> Result<Option<Logged>> {
+        let mut last = self.logged(
+            "SELECT log_index, number, jti, lane, at_ms, frontier, head FROM admissions
+             WHERE log_index IS NOT NULL ORDER BY log_index DESC LIMIT 1",
+            Vec::new(),
+        )?;
+        Ok(last.pop())
+    }
+
+    fn logged(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<Vec<Logged>> {
+        let rows: Vec<LoggedRow> = self.sql.exec(query, bindings)?.to_array()?;
+        Ok(rows.into_iter().map(Into::into).collect())
     }
 
     pub(super) fn load<T: DeserializeOwned>(&self, document: Document) -> Result<T> {
@@ -138,9 +219,21 @@ impl Store {
     }
 
     pub(super) fn admit(&self, number: u64, row: &Row) -> Result<()> {
+        let null = || SqlStorageValue::Null;
+        let (index, lane, at_ms, frontier, head) = match &row.logged {
+            Some(Logged { entry, head }) => (
+                integer(entry.index)?,
+                entry.lane.as_str().into(),
+                integer(entry.at_ms)?,
+                integer(entry.frontier)?,
+                head.to_string().into(),
+            ),
+            None => (null(), null(), null(), null(), null()),
+        };
         self.sql.exec(
-            "INSERT INTO admissions (number, jti, visitor, iat, exp, departed, position)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO admissions (number, jti, visitor, iat, exp, departed, position,
+                log_index, lane, at_ms, frontier, head)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             vec![
                 integer(number)?,
                 row.jti.to_string().into(),
@@ -149,6 +242,11 @@ impl Store {
                 integer(row.exp)?,
                 integer(row.departed)?,
                 integer(row.position)?,
+                index,
+                lane,
+                at_ms,
+                frontier,
+                head,
             ],
         )?;
         Ok(())

@@ -40,6 +40,7 @@ pub fn bindings(plan: &Plan) -> Vec<(&'static str, String)> {
             "CATRACA_PLACE_KEYS",
             plan.secrets.keyring("p1", "place_key"),
         ),
+        ("CATRACA_LOG_KEY", plan.secrets.get("log_key").to_owned()),
     ]
 }
 
