@@ -2,8 +2,11 @@
 //! `{"bench": name, "ratios": {…}, "figures": {…}}`. Ratios are against a limit that is named,
 //! so that they compare across machines; figures are this machine's.
 
+mod edge;
 mod onsale;
 mod operator;
+mod reserve;
+pub(crate) mod token;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,10 @@ pub(crate) struct Options {
 enum Bench {
     /// A whole on-sale: arrival, line, login, hold, order, payment, tickets.
     Onsale(onsale::Options),
+    /// Polls, joins and claims at the edge, next to JavaScript, on workerd alone.
+    Edge(edge::Options),
+    /// Holds and sales of places, against `pgbench` and a counter.
+    Reserve(reserve::Options),
 }
 
 /// One benchmark's last line.
@@ -63,6 +70,8 @@ struct RunFile {
 pub(crate) async fn main(options: Options) -> anyhow::Result<bool> {
     let (measured, ok) = match options.bench {
         Bench::Onsale(options) => onsale::run(options).await?,
+        Bench::Edge(options) => edge::run(options).await?,
+        Bench::Reserve(options) => reserve::run(options).await?,
     };
     println!("{}", serde_json::to_string(&measured)?);
     Ok(ok)
