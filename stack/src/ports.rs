@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -21,7 +24,17 @@ const TRIES: usize = 1_000;
 
 /// Port by part name.
 #[derive(Clone, Debug)]
-pub struct Ports(BTreeMap<String, u16>);
+pub struct Ports {
+    by_name: BTreeMap<String, u16>,
+    /// Kept for as long as the run lasts.
+    _claims: Arc<Vec<UnixListener>>,
+}
+
+/// A port that is free and, for other stacks on this machine, no longer to be had.
+struct Claimed {
+    listener: TcpListener,
+    claim: UnixListener,
+}
 
 impl Ports {
     /// Chooses a free port for each name: `CATRACA_<NAME>_PORT` first, then the one remembered in
@@ -38,9 +51,10 @@ impl Ports {
         let mut chosen = BTreeMap::new();
         // Kept open until all are chosen, so that no two names get the same one.
         let mut held = Vec::new();
+        let mut claims = Vec::new();
         for name in names {
             let variable = format!("CATRACA_{}_PORT", name.to_uppercase());
-            let listener = if let Some(text) = from_environment(&variable) {
+            let Claimed { listener, claim } = if let Some(text) = from_environment(&variable) {
                 let port: u16 = text
                     .parse()
                     .with_context(|| format!("{variable}={text} is no port"))?;
@@ -56,9 +70,13 @@ impl Ports {
             };
             chosen.insert((*name).to_owned(), listener.local_addr()?.port());
             held.push(listener);
+            claims.push(claim);
         }
         write_atomically(file, &serde_json::to_vec_pretty(&chosen)?)?;
-        Ok(Self(chosen))
+        Ok(Self {
+            by_name: chosen,
+            _claims: Arc::new(claims),
+        })
     }
 
     /// `127.0.0.1:<port>` of a part.
@@ -73,19 +91,24 @@ impl Ports {
 
     /// The port of a part; 0 for a name that was not asked for.
     pub fn port(&self, name: &str) -> u16 {
-        self.0.get(name).copied().unwrap_or_default()
+        self.by_name.get(name).copied().unwrap_or_default()
     }
 }
 
-fn bind(port: u16) -> Option<TcpListener> {
-    TcpListener::bind(("127.0.0.1", port)).ok()
+/// A part binds its port seconds after it was chosen; another stack that starts meanwhile must not
+/// choose it too. So each port has a name on this machine, gone with the process that holds it.
+fn bind(port: u16) -> Option<Claimed> {
+    let name = SocketAddr::from_abstract_name(format!("catraca-port-{port}")).ok()?;
+    let claim = UnixListener::bind_addr(&name).ok()?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).ok()?;
+    Some(Claimed { listener, claim })
 }
 
-async fn bind_patiently(port: u16) -> Option<TcpListener> {
+async fn bind_patiently(port: u16) -> Option<Claimed> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(listener) = bind(port) {
-            return Some(listener);
+        if let Some(claimed) = bind(port) {
+            return Some(claimed);
         }
         if Instant::now() > deadline {
             return None;
@@ -94,11 +117,11 @@ async fn bind_patiently(port: u16) -> Option<TcpListener> {
     }
 }
 
-fn bind_any(name: &str) -> anyhow::Result<TcpListener> {
+fn bind_any(name: &str) -> anyhow::Result<Claimed> {
     if name == "edge"
-        && let Some(listener) = bind(EDGE_FAVOURITE)
+        && let Some(claimed) = bind(EDGE_FAVOURITE)
     {
-        return Ok(listener);
+        return Ok(claimed);
     }
     let mut rng = rand::rng();
     (0..TRIES)

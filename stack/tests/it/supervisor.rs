@@ -167,18 +167,35 @@ async fn ports_are_remembered_while_they_are_free() {
     let file = checkout.layout.local.join("ports.json");
     let names = ["core", "redis"];
     let first = Ports::choose(&names, &file, |_| None).await.unwrap();
+    let (core, redis) = (first.address("core"), first.address("redis"));
+    drop(first);
     let again = Ports::choose(&names, &file, |_| None).await.unwrap();
-    assert_eq!(first.address("core"), again.address("core"));
-    let squatter = std::net::TcpListener::bind(first.address("core")).unwrap();
+    assert_eq!(core, again.address("core"));
+    let taken = again.port("core").to_string();
+    drop(again);
+    let squatter = std::net::TcpListener::bind(&core).unwrap();
     let third = Ports::choose(&names, &file, |_| None).await.unwrap();
-    assert_ne!(first.address("core"), third.address("core"));
-    assert_eq!(first.address("redis"), third.address("redis"));
-    let taken = first.port("core").to_string();
+    assert_ne!(core, third.address("core"));
+    assert_eq!(redis, third.address("redis"));
     let wanted = Ports::choose(&names, &file, |variable| {
         (variable == "CATRACA_CORE_PORT").then(|| taken.clone())
     });
     assert!(wanted.await.unwrap_err().to_string().contains("in use"));
     drop(squatter);
+}
+
+#[tokio::test]
+async fn a_port_that_another_run_has_chosen_but_not_bound_yet_is_not_chosen() {
+    let (one, other) = (Checkout::new(), Checkout::new());
+    let names = ["core", "redis"];
+    let first = Ports::choose(&names, &one.layout.local.join("ports.json"), |_| None)
+        .await
+        .unwrap();
+    let file = other.layout.local.join("ports.json");
+    std::fs::copy(one.layout.local.join("ports.json"), &file).unwrap();
+    let second = Ports::choose(&names, &file, |_| None).await.unwrap();
+    assert_ne!(first.address("core"), second.address("core"));
+    assert_ne!(first.address("redis"), second.address("redis"));
 }
 
 #[test]
