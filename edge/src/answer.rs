@@ -1,5 +1,6 @@
 //! Responses: problems, JSON, pages, cookies.
 
+use crate::holder::Holder;
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::{self, Kind, Problem};
 use serde::Serialize;
@@ -16,6 +17,14 @@ const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src '
 
 /// The one cookie that carries an admission.
 pub(crate) const ADMISSION_COOKIE: &str = "__Host-admission";
+
+/// The one cookie that says whose a browser's places are.
+pub(crate) const HOLDER_COOKIE: &str = "__Host-holder";
+
+/// `Set-Cookie` with the holder's secret.
+pub(crate) fn holder_cookie(holder: &Holder) -> String {
+    cookie(HOLDER_COOKIE, &holder.to_cookie(), PLACE_COOKIE_SECONDS)
+}
 
 /// The cookie that carries a place in `room`.
 pub(crate) fn place_cookie_name(room: &RoomName) -> String {

@@ -7,7 +7,7 @@ use catraca_domain::admission_log::{Chain, Entry, LogName};
 use catraca_domain::draw::DrawRecord;
 use catraca_domain::ids::{Jti, Lane, RoomName, VisitorId};
 use catraca_domain::lease::{Lease, LeaseRequest, Range};
-use catraca_domain::room::{Departures, RoomConfig, RoomLive, Status};
+use catraca_domain::room::{Challenge, Departures, RoomConfig, RoomLive, Status};
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -118,6 +118,10 @@ pub(crate) struct Bulletin {
     pub(crate) dispensers: u32,
     /// The draw, in a room that has one.
     pub(crate) draw: Option<DrawRecord>,
+    /// What is to be solved before joining.
+    pub(crate) challenge: Challenge,
+    /// Joins within the last second, as far as whoever passes this on can tell.
+    pub(crate) joins_last_second: u64,
 }
 
 // Dispenser → Room.
@@ -280,7 +284,32 @@ pub(crate) struct LogPage {
 
 /// A number, please.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Join(pub(crate) DispenserId);
+pub(crate) struct Join {
+    /// Of which Dispenser.
+    pub(crate) id: DispenserId,
+    /// What was solved for it, good once.
+    pub(crate) spent: Option<Spent>,
+}
+
+/// A solution, to be remembered until it is worthless.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    /// The puzzle's.
+    pub(crate) nonce: [u8; 16],
+    /// When it may be forgotten, unix milliseconds.
+    pub(crate) expires_at_ms: u64,
+}
+
+impl Spent {
+    /// The Dispenser that knows whether it was spent before.
+    pub(crate) fn dispenser(&self, room: &RoomName, dispensers: u32) -> DispenserId {
+        let [a, b, c, d, ..] = self.nonce;
+        DispenserId {
+            room: room.clone(),
+            index: u32::from_be_bytes([a, b, c, d]) % dispensers.max(1),
+        }
+    }
+}
 
 /// The answer to [`Join`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -294,6 +323,8 @@ pub(crate) enum JoinReply {
         /// Whether the number has been called already.
         called: bool,
     },
+    /// What was solved has been used for another place.
+    SpentBefore,
     /// The room is closed.
     Closed,
     /// Nothing is left to buy.

@@ -14,10 +14,12 @@ mod contract;
 )]
 mod dispenser;
 mod gateway;
+mod holder;
 mod internal;
 mod log_key;
 mod pages;
 mod queue;
+mod quick;
 #[expect(
     missing_docs,
     reason = "the macro makes a constructor and methods without any"
@@ -33,6 +35,7 @@ mod visit;
 use worker::{Context, Env, Request, Response, Result, event};
 
 pub use dispenser::Dispenser;
+pub use quick::quick_place;
 pub use room::Room;
 
 /// Every request from outside.

@@ -20,16 +20,38 @@ pub(crate) struct Settings {
     pub(crate) place_keys: Keyring,
     /// Signs the admission log; without it no log is published.
     pub(crate) log_key: Option<LogKey>,
+    /// Cloudflare Turnstile, for rooms that ask for it.
+    pub(crate) turnstile: Option<Turnstile>,
 }
+
+/// A Turnstile widget.
+#[derive(Debug)]
+pub(crate) struct Turnstile {
+    /// Public name of the widget.
+    pub(crate) site_key: String,
+    /// What its responses are checked with.
+    pub(crate) secret: Secret,
+    /// Where.
+    pub(crate) url: String,
+}
+
+/// Where responses are checked, unless `CATRACA_TURNSTILE_URL` says otherwise.
+const TURNSTILE_URL: &str = "https://challenges.cloudflare.com/turnstile/v0/siteverify";
 
 /// Some binding is missing or can't be used; the log names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Misconfigured;
 
+thread_local!(static SETTINGS: OnceCell<Rc<Settings>> = const { OnceCell::new() });
+
 impl Settings {
+    /// The isolate's settings, if they have been read.
+    pub(crate) fn at_hand() -> Option<Rc<Self>> {
+        SETTINGS.with(|cell| cell.get().cloned())
+    }
+
     /// The isolate's settings.
     pub(crate) fn of(env: &Env) -> Result<Rc<Self>, Misconfigured> {
-        thread_local!(static SETTINGS: OnceCell<Rc<Settings>> = const { OnceCell::new() });
         SETTINGS.with(|cell| {
             if let Some(settings) = cell.get() {
                 return Ok(Rc::clone(settings));
@@ -47,6 +69,7 @@ impl Settings {
             admission_keys: keyring(env, "CATRACA_ADMISSION_KEYS")?,
             place_keys: keyring(env, "CATRACA_PLACE_KEYS")?,
             log_key: log_key(env)?,
+            turnstile: turnstile(env),
         })
     }
 }
@@ -58,6 +81,15 @@ fn log_key(env: &Env) -> Result<Option<LogKey>, Misconfigured> {
     LogKey::from_base64url(&seed).map(Some).ok_or_else(|| {
         console_error!("binding CATRACA_LOG_KEY is not 32 bytes in base64url");
         Misconfigured
+    })
+}
+
+fn turnstile(env: &Env) -> Option<Turnstile> {
+    let url = optional(env, "CATRACA_TURNSTILE_URL");
+    Some(Turnstile {
+        site_key: optional(env, "CATRACA_TURNSTILE_SITE_KEY")?,
+        secret: Secret::from(optional(env, "CATRACA_TURNSTILE_SECRET")?.as_str()),
+        url: url.unwrap_or_else(|| TURNSTILE_URL.to_owned()),
     })
 }
 

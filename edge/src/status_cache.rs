@@ -10,7 +10,7 @@ use crate::runtime::{below, date, now_ms, sleep};
 use crate::visit::Visit;
 use catraca_domain::draw::{Draw, DrawRecord};
 use catraca_domain::ids::RoomName;
-use catraca_domain::room::{PlaceView, Status};
+use catraca_domain::room::{Challenge, PlaceView, Status};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -39,6 +39,10 @@ pub(crate) struct Document {
     pub(crate) json: Vec<u8>,
     /// How many Dispensers share the arrivals.
     pub(crate) dispensers: u32,
+    /// What is to be solved before joining.
+    pub(crate) challenge: Challenge,
+    /// Joins within the last second, about.
+    pub(crate) joins_last_second: u64,
     /// What is published of the draw, in a room that has one.
     pub(crate) record: Option<DrawRecord>,
     /// The order, once drawn.
@@ -142,6 +146,20 @@ pub(crate) fn remembered(room: &RoomName, now_ms: u64) -> Option<Rc<Document>> {
     })
 }
 
+/// What [`status`] would answer at once, and without beginning a refresh.
+pub(crate) fn at_hand(room: &RoomName, now_ms: u64) -> Option<Rc<Document>> {
+    ROOMS.with_borrow(|rooms| {
+        let entry = rooms.get(room)?;
+        let document = entry.known.as_ref()?.as_ref().ok()?;
+        let age_ms = now_ms.abs_diff(entry.at_ms);
+        let refreshing = entry
+            .refreshing_since_ms
+            .is_some_and(|since| now_ms.abs_diff(since) < REFRESH_MS_MAX);
+        let use_ms = if refreshing { STALE_MS } else { FRESH_MS };
+        (age_ms < use_ms).then(|| Rc::clone(document))
+    })
+}
+
 fn next(room: &RoomName, now: u64) -> Next {
     ROOMS.with_borrow_mut(|rooms| {
         if rooms.len() >= ROOMS_MAX && !rooms.contains_key(room) {
@@ -207,11 +225,15 @@ impl Document {
             status,
             dispensers,
             draw,
+            challenge,
+            joins_last_second,
         } = bulletin;
         Ok(Self {
             json: serde_json::to_vec(&status)?,
             status,
             dispensers,
+            challenge,
+            joins_last_second,
             draw: draw.as_ref().and_then(|record| record.verify().ok()),
             record: draw,
         })

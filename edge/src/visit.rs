@@ -2,6 +2,7 @@
 
 use crate::answer;
 use crate::contract::PlaceRef;
+use crate::holder::{self, Holder};
 use crate::settings::Settings;
 use catraca_domain::admission::Admission;
 use catraca_domain::ids::RoomName;
@@ -64,19 +65,11 @@ impl Visit {
     }
 
     fn cookie(&self, name: &str) -> Option<String> {
-        let header = self.header("cookie")?;
-        header.split(';').find_map(|pair| {
-            let (key, value) = pair.trim().split_once('=')?;
-            (key == name).then(|| value.to_owned())
-        })
+        cookie_in(&self.header("cookie")?, name).map(str::to_owned)
     }
 
     fn authorization(&self, scheme: &str) -> Option<String> {
-        let header = self.header("authorization")?;
-        let (given, value) = header.trim().split_once(' ')?;
-        given
-            .eq_ignore_ascii_case(scheme)
-            .then(|| value.trim().to_owned())
+        credentials_in(&self.header("authorization")?, scheme).map(str::to_owned)
     }
 
     /// The place in the header, else in the cookie. Only the header's can be worthless: who sends
@@ -89,10 +82,28 @@ impl Visit {
             return Carried::Nothing;
         };
         match Place::verify(&token, room, &self.settings.place_keys) {
-            Ok(place) => Carried::Place { place, token },
-            Err(_) if by_header => Carried::Worthless,
-            Err(_) => Carried::Nothing,
+            Ok(place) if self.may_hold(room, &place) => Carried::Place { place, token },
+            Ok(_) | Err(_) if by_header => Carried::Worthless,
+            Ok(_) | Err(_) => Carried::Nothing,
         }
+    }
+
+    /// The browser's secret, if it has one.
+    pub(crate) fn holder(&self) -> Option<Holder> {
+        Holder::parse(&self.cookie(answer::HOLDER_COOKIE)?)
+    }
+
+    /// Whether a browser's script or page asks: no script can leave this header out.
+    pub(crate) fn is_from_browser(&self) -> bool {
+        self.header("sec-fetch-site").is_some()
+    }
+
+    fn may_hold(&self, room: &RoomName, place: &Place) -> bool {
+        if !holder::is_bound(place.visitor) {
+            return true;
+        }
+        self.holder()
+            .is_some_and(|holder| holder.visitor(room, place.number) == place.visitor)
     }
 
     /// The place, or nothing if it is absent or worthless.
@@ -149,6 +160,20 @@ impl Visit {
             .and_then(|length| length.parse().ok())
             .is_some_and(|bytes: usize| bytes > BODY_BYTES_MAX)
     }
+}
+
+/// The value of a cookie in a `Cookie` header.
+pub(crate) fn cookie_in<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.split(';').find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        (key == name).then_some(value)
+    })
+}
+
+/// What follows the scheme in an `Authorization` header, if it is that scheme.
+pub(crate) fn credentials_in<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
+    let (given, value) = header.trim().split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| value.trim())
 }
 
 /// What the Room needs to know of a place.

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
+import "./challenge.mjs";
 import "./dispensers.mjs";
 import "./draw.mjs";
 import "./log.mjs";
@@ -298,6 +299,38 @@ test("numbers are unique and slots exact across kill -9", async () => {
   assert.equal(view.status, 200);
 });
 
+test("a browser's place is worth nothing in another browser", async () => {
+  await edge.open("bound", { control: "paused" });
+  const browser = { "sec-fetch-site": "same-origin" };
+  const joined = await edge.join("bound", { headers: browser });
+  assert.equal(joined.status, 201);
+  const [place, holder] = joined.headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
+  assert.match(joined.headers.getSetCookie()[1], /^__Host-holder=.{43}; Path=\/; Max-Age=\d+; Secure; HttpOnly; SameSite=Lax$/);
+  const other = (await edge.join("bound", { headers: browser })).headers.getSetCookie()[1].split(";")[0];
+  const view = (headers) => edge.json("/queue/v1/bound/place", { headers });
+  assert.equal((await view({ cookie: `${place}; ${holder}` })).status, 200);
+  problem(await view({ cookie: place }), 401, "invalid_place");
+  problem(await view({ cookie: `${place}; ${other}` }), 401, "invalid_place");
+  const authorization = `Place ${joined.body.place_token}`;
+  problem(await view({ authorization }), 401, "invalid_place");
+  problem(await view({ authorization, cookie: other }), 401, "invalid_place");
+  assert.equal((await view({ authorization, cookie: holder })).status, 200);
+  for (const action of ["claim", "leave", "join"]) {
+    problem(await edge.withPlace("bound", action, joined.body.place_token), 401, "invalid_place");
+  }
+  const again = await edge.join("bound", { headers: { ...browser, cookie: `${place}; ${holder}` } });
+  assert.equal(again.status, 200);
+  assert.equal(again.body.number, joined.body.number);
+  // The same browser keeps its secret for other rooms, and is someone else there.
+  await edge.open("bound-too", { control: "paused" });
+  const there = await edge.join("bound-too", { headers: { ...browser, cookie: holder } });
+  assert.equal(there.headers.getSetCookie()[1].split(";")[0], holder);
+  // Any other client gets a place for whoever bears it.
+  const bearer = await edge.join("bound");
+  assert.equal(bearer.headers.getSetCookie().length, 1);
+  assert.equal((await edge.withPlace("bound", "place", bearer.body.place_token, "GET")).status, 200);
+});
+
 test("pages work without JavaScript", async () => {
   await edge.open("page", { control: "paused", message: "<b>&" });
   const html = { accept: "text/html" };
@@ -309,7 +342,7 @@ test("pages work without JavaScript", async () => {
   const joined = await edge.fetch("/e/page/join", { method: "POST", headers: html });
   assert.equal(joined.status, 303);
   assert.equal(joined.headers.get("location"), "/e/page");
-  const cookie = placeCookie(joined, "page").split(";")[0];
+  const cookie = joined.headers.getSetCookie().map((cookie) => cookie.split(";")[0]).join("; ");
   await joined.arrayBuffer();
   await sleep(900);
   const waiting = await edge.fetch("/e/page", { headers: { ...html, cookie } });

@@ -1,11 +1,11 @@
 //! The Dispenser's state in memory and its decisions. Nothing in here waits or writes.
 
 use super::arrivals::Arrivals;
-use crate::contract::{Bulletin, GiveBack, JoinReply, LOBBY_LEASE_MS, StatusReply};
+use crate::contract::{Bulletin, GiveBack, JoinReply, LOBBY_LEASE_MS, Spent, StatusReply};
 use catraca_domain::lease::{LEASE_MS, LEASE_NUMBERS_MAX, Lease, LeaseRequest, Range, lease_size};
 use catraca_domain::room::Phase;
 use futures::channel::oneshot::Sender;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// How long a status document is passed on before the Room is asked again, in milliseconds.
 const STATUS_MS: u64 = 400;
@@ -13,6 +13,8 @@ const STATUS_MS: u64 = 400;
 const REST_MS: u64 = 500;
 /// Most people in line for a number; beyond it they are told to come back.
 const IN_LINE_MAX: usize = 8_192;
+/// Most solutions remembered: 120 s of a thousand joins a second.
+const SPENT_MAX: usize = 131_072;
 
 /// What serving the line takes next.
 pub(super) enum Step {
@@ -63,6 +65,11 @@ pub(super) struct Desk {
     curious: Vec<Sender<StatusReply>>,
     refreshing: bool,
     room: Option<(Room, u64)>,
+    /// Solutions that have been used, until they are worthless. Forgotten in a restart: for as long
+    /// as a puzzle lives, one may then count twice.
+    spent: HashMap<[u8; 16], u64>,
+    /// Joins within the last second, when somebody last looked.
+    joins_last_second: u64,
 }
 
 impl Desk {
@@ -80,7 +87,23 @@ impl Desk {
             curious: Vec::new(),
             refreshing: false,
             room: None,
+            spent: HashMap::new(),
+            joins_last_second: 0,
         }
+    }
+
+    /// Notes a solution as used; false when it was before, or no more can be remembered.
+    pub(super) fn spend(&mut self, spent: &Spent, now_ms: u64) -> bool {
+        if self.spent.len() >= SPENT_MAX {
+            self.spent
+                .retain(|_, expires_at_ms| *expires_at_ms > now_ms);
+            if self.spent.len() >= SPENT_MAX {
+                return false;
+            }
+        }
+        self.spent
+            .insert(spent.nonce, spent.expires_at_ms)
+            .is_none()
     }
 
     /// The room has changed.
@@ -178,6 +201,7 @@ impl Desk {
 
     /// Somebody asks how the room is. True when it has to be found out by a task of its own.
     pub(super) fn ask_status(&mut self, sender: Sender<StatusReply>, now_ms: u64) -> bool {
+        self.joins_last_second = self.arrivals.last_second(now_ms);
         let known = match self.lately(now_ms, STATUS_MS) {
             Some(Room::Is(bulletin)) => {
                 Some(StatusReply::Known(Box::new(self.corrected(bulletin))))
@@ -279,6 +303,8 @@ impl Desk {
     /// until they give it back: no longer than a lease lives.
     fn corrected(&self, bulletin: &Bulletin) -> Bulletin {
         let mut bulletin = bulletin.clone();
+        // The others have about as many.
+        bulletin.joins_last_second = self.joins_last_second * u64::from(bulletin.dispensers);
         let status = &mut bulletin.status;
         let called = Range {
             lo: 0,

@@ -12,7 +12,7 @@ mod store;
 use crate::client::{Unreachable, ask_room, read_call, reply};
 use crate::contract::{
     AskLease, AskStatus, Call, DispenserId, Join, JoinReply, LeaseReply, Refresh, SharedStatus,
-    StatusReply,
+    Spent, StatusReply,
 };
 use crate::runtime::{now_ms, sleep};
 use catraca_domain::ids::RoomName;
@@ -55,8 +55,8 @@ impl DurableObject for Dispenser {
         let body = request.bytes().await?;
         match request.path().as_str() {
             Join::ROUTE => {
-                let Join(id) = read_call(&body)?;
-                reply::<Join>(&self.join(&id).await?)
+                let Join { id, spent } = read_call(&body)?;
+                reply::<Join>(&self.join(&id, spent.as_ref()).await?)
             }
             SharedStatus::ROUTE => {
                 let SharedStatus(id) = read_call(&body)?;
@@ -73,9 +73,16 @@ impl DurableObject for Dispenser {
 }
 
 impl Dispenser {
-    async fn join(&self, id: &DispenserId) -> Result<JoinReply> {
+    async fn join(&self, id: &DispenserId, spent: Option<&Spent>) -> Result<JoinReply> {
         let (sender, receiver) = oneshot::channel();
         let now_ms = now_ms();
+        if let Some(spent) = spent
+            && !self
+                .shared
+                .with_desk(id, |desk| desk.spend(spent, now_ms))?
+        {
+            return Ok(JoinReply::SpentBefore);
+        }
         let start = self
             .shared
             .with_desk(id, |desk| desk.arrive(sender, now_ms))?;

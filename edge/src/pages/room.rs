@@ -4,6 +4,7 @@ use super::template::Template;
 use crate::answer;
 use crate::client::{Unreachable, ask_room};
 use crate::contract::{AskStanding, ClaimReply, Standing};
+use crate::queue::challenge::Given;
 use crate::queue::claim;
 use crate::queue::join::{Joined, join};
 use crate::queue::leave;
@@ -210,13 +211,17 @@ pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<R
     }
     let mut cookies = Vec::new();
     match action {
-        "join" => match join(&visit, room).await {
-            Joined::Place { token, .. } => cookies.push(answer::place_cookie(room, &token)),
+        "join" => match join(&visit, room, true, &Given::default()).await {
+            Joined::Place { token, holder, .. } => {
+                cookies.push(answer::place_cookie(room, &token));
+                cookies.extend(holder.as_ref().map(answer::holder_cookie));
+            }
             Joined::Unknown => return super::no_such_room(&visit).await,
             Joined::Unavailable => {
                 return waiting(&visit, room, State::Unavailable, None, None).await;
             }
-            Joined::Closed | Joined::SoldOut | Joined::WorthlessPlace => {}
+            // A challenge takes the page's script.
+            Joined::Closed | Joined::SoldOut | Joined::WorthlessPlace | Joined::Challenged(_) => {}
         },
         "claim" => {
             if let Some(place) = visit.place(room)

@@ -1,18 +1,20 @@
 //! Joining: a number from a Dispenser, and a place token made of it.
 
 use super::body;
+use super::challenge::{self, Given, Refused};
 use crate::answer;
 use crate::client::{Unreachable, ask_dispenser, ask_room};
-use crate::contract::{AskStanding, Join, JoinReply, Standing};
+use crate::contract::{AskStanding, Join, JoinReply, Spent, Standing};
+use crate::holder::{self, Holder};
 use crate::runtime::random_bytes;
 use crate::status_cache::{self, Lack};
 use crate::visit::{Carried, Visit, place_ref};
-use catraca_domain::ids::{Lane, RoomName, VisitorId};
+use catraca_domain::challenge::Solved;
+use catraca_domain::ids::{Lane, RoomName};
 use catraca_domain::place::Place;
-use catraca_domain::problem::Kind;
+use catraca_domain::problem::{Kind, Problem};
 use catraca_domain::room::PlaceState;
 use serde_json::json;
-use uuid::Builder;
 use worker::{Response, Result};
 
 /// How a join ended.
@@ -27,7 +29,11 @@ pub(crate) enum Joined {
         state: PlaceState,
         /// Whether it was given just now.
         new: bool,
+        /// What it is bound to, in a browser.
+        holder: Option<Holder>,
     },
+    /// Something is to be solved first.
+    Challenged(Box<Problem>),
     /// The header's place is not of this room.
     WorthlessPlace,
     /// The room takes nobody.
@@ -42,22 +48,30 @@ pub(crate) enum Joined {
 
 /// `POST /queue/v1/{room}/join`.
 pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response> {
-    if let Err(problem) = body::read(&mut visit).await {
-        return answer::problem_document(&problem);
-    }
-    match join(&visit, room).await {
+    let body = match body::read(&mut visit).await {
+        Ok(body) => body,
+        Err(problem) => return answer::problem_document(&problem),
+    };
+    let bound = visit.is_from_browser();
+    match join(&visit, room, bound, &body.challenge).await {
         Joined::Place {
             token,
             number,
             state,
             new,
+            holder,
         } => {
             let document = json!({ "place_token": token, "number": number, "state": state });
             let response = answer::json(if new { 201 } else { 200 }, &document)?;
             let cookie = answer::place_cookie(room, &token);
             response.headers().append("set-cookie", &cookie)?;
+            if let Some(holder) = holder {
+                let cookie = answer::holder_cookie(&holder);
+                response.headers().append("set-cookie", &cookie)?;
+            }
             Ok(response)
         }
+        Joined::Challenged(problem) => answer::problem_document(&problem),
         Joined::WorthlessPlace => invalid_place(),
         Joined::Closed => room_closed(),
         Joined::SoldOut => sold_out(),
@@ -89,14 +103,14 @@ pub(super) fn sold_out() -> Result<Response> {
     answer::problem(Kind::SOLD_OUT, "Everything has been sold.")
 }
 
-/// The place that the visitor has already, or a new one.
-pub(crate) async fn join(visit: &Visit, room: &RoomName) -> Joined {
+/// The place that the visitor has already, or a new one; `bound` to the browser if it is one.
+pub(crate) async fn join(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -> Joined {
     if status_cache::is_missing(room, visit.now_ms) {
         return Joined::Unknown;
     }
     match visit.carried_place(room) {
         Carried::Worthless => Joined::WorthlessPlace,
-        Carried::Nothing => new_place(visit, room).await,
+        Carried::Nothing => new_place(visit, room, bound, given).await,
         Carried::Place { place, token } => {
             let call = AskStanding {
                 place: place_ref(&place),
@@ -108,7 +122,7 @@ pub(crate) async fn join(visit: &Visit, room: &RoomName) -> Joined {
                 Ok(Standing::Called) => PlaceState::Called,
                 Ok(Standing::Admitted) => PlaceState::Admitted,
                 Ok(Standing::Lapsed | Standing::Ended | Standing::InvalidPlace) => {
-                    return new_place(visit, room).await;
+                    return new_place(visit, room, bound, given).await;
                 }
                 Ok(Standing::Unknown) => return Joined::Unknown,
             };
@@ -117,30 +131,57 @@ pub(crate) async fn join(visit: &Visit, room: &RoomName) -> Joined {
                 number: place.number,
                 state,
                 new: false,
+                holder: None,
             }
         }
     }
 }
 
-async fn new_place(visit: &Visit, room: &RoomName) -> Joined {
+async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -> Joined {
     let document = match status_cache::latest(visit, room).await {
         Ok(document) => document,
         Err(Lack::Unknown) => return Joined::Unknown,
         Err(Lack::Unavailable) => return Joined::Unavailable,
     };
-    let id = status_cache::any_dispenser(room, document.dispensers);
-    match ask_dispenser(&visit.env, &id, &Join(id.clone())).await {
+    let solved = match challenge::check(visit, room, &document, given).await {
+        Ok(solved) => solved,
+        Err(Refused::Required(problem)) => return Joined::Challenged(problem),
+        Err(Refused::Unavailable) => return Joined::Unavailable,
+    };
+    let spent = solved.map(
+        |Solved {
+             nonce,
+             expires_at_ms,
+         }| Spent {
+            nonce,
+            expires_at_ms,
+        },
+    );
+    // A solution always goes to the same Dispenser, which remembers it.
+    let id = match &spent {
+        Some(spent) => spent.dispenser(room, document.dispensers),
+        None => status_cache::any_dispenser(room, document.dispensers),
+    };
+    let call = Join {
+        id: id.clone(),
+        spent,
+    };
+    match ask_dispenser(&visit.env, &id, &call).await {
         Ok(JoinReply::Given {
             epoch,
             number,
             lobby,
             called,
         }) => {
+            let holder = bound.then(|| visit.holder().unwrap_or_else(new_holder));
             let place = Place {
                 epoch,
                 number,
                 joined_at_ms: visit.now_ms,
-                visitor: VisitorId(Builder::from_random_bytes(random_bytes()).into_uuid()),
+                visitor: match &holder {
+                    Some(holder) => holder.visitor(room, number),
+                    None => holder::bearer(random_bytes()),
+                },
                 lane: Lane::standard(),
             };
             Joined::Place {
@@ -152,6 +193,14 @@ async fn new_place(visit: &Visit, room: &RoomName) -> Joined {
                     (false, false) => PlaceState::Waiting,
                 },
                 new: true,
+                holder,
+            }
+        }
+        Ok(JoinReply::SpentBefore) => {
+            let detail = "That solution has been used.";
+            match challenge::puzzle_required(visit, room, &document, detail) {
+                Refused::Required(problem) => Joined::Challenged(problem),
+                Refused::Unavailable => Joined::Unavailable,
             }
         }
         Ok(JoinReply::Closed) => Joined::Closed,
@@ -159,4 +208,8 @@ async fn new_place(visit: &Visit, room: &RoomName) -> Joined {
         Ok(JoinReply::Unknown) => Joined::Unknown,
         Ok(JoinReply::Unavailable) | Err(Unreachable) => Joined::Unavailable,
     }
+}
+
+fn new_holder() -> Holder {
+    Holder::new(random_bytes())
 }

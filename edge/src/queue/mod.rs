@@ -1,6 +1,7 @@
 //! The waiting room's HTTP API, in the order of a visit: join, wait (status, place), claim, leave.
 
 mod body;
+pub(crate) mod challenge;
 pub(crate) mod claim;
 pub(crate) mod join;
 pub(crate) mod leave;

@@ -369,6 +369,8 @@ impl Hall {
         Bulletin {
             status: self.document(now_ms),
             dispensers: self.config.dispensers,
+            challenge: self.config.challenge,
+            joins_last_second: 0,
             draw: self
                 .lottery
                 .as_ref()

@@ -1,0 +1,70 @@
+//! The one request that comes by the million: the poll of a visitor who waits, answered without
+//! crossing into the runtime. Strings in, a string out, no promise, no header objects.
+//!
+//! Only what isolate memory holds is answered here, and only with good news; anything else takes
+//! the long way, which refreshes, asks the Room and words the problems.
+
+use crate::answer;
+use crate::holder::{self, Holder};
+use crate::runtime::jittered;
+use crate::settings::Settings;
+use crate::status_cache;
+use crate::visit::{cookie_in, credentials_in};
+use catraca_domain::ids::RoomName;
+use catraca_domain::place::Place;
+use catraca_domain::room::PlaceState;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// The answer to `GET /queue/v1/{room}/place`, as JSON; `None`: take the long way. The headers
+/// as they came, the time in unix milliseconds.
+#[wasm_bindgen]
+pub fn quick_place(
+    room: &str,
+    authorization: Option<String>,
+    cookie: Option<String>,
+    now_ms: f64,
+) -> Option<String> {
+    let room: RoomName = room.parse().ok()?;
+    let now_ms = unix_ms(now_ms);
+    let document = status_cache::at_hand(&room, now_ms)?;
+    let settings = Settings::at_hand()?;
+    let from_header = authorization
+        .as_deref()
+        .and_then(|header| credentials_in(header, "Place"));
+    let token = match from_header {
+        Some(token) => token,
+        None => cookie_in(cookie.as_deref()?, &answer::place_cookie_name(&room))?,
+    };
+    let place = Place::verify(token, &room, &settings.place_keys).ok()?;
+    if place.epoch != document.status.epoch || is_bound(&place) {
+        return None;
+    }
+    // A browser's place needs the browser's secret; without it the long way says no.
+    if holder::is_bound(place.visitor) {
+        let secret = Holder::parse(cookie_in(cookie.as_deref()?, answer::HOLDER_COOKIE)?)?;
+        if secret.visitor(&room, place.number) != place.visitor {
+            return None;
+        }
+    }
+    let mut view = document.view(place.number, now_ms);
+    if !matches!(view.state, PlaceState::Waiting | PlaceState::Lobby) {
+        return None;
+    }
+    view.poll_after_ms = jittered(view.poll_after_ms);
+    serde_json::to_string(&view).ok()
+}
+
+/// Whether only one browser may show the place (its visitor id is then a `UUIDv8`): the long way
+/// checks which.
+fn is_bound(place: &Place) -> bool {
+    place.visitor.0.get_version_num() == 8
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "JavaScript's time is a whole number far below 2^53"
+)]
+fn unix_ms(now_ms: f64) -> u64 {
+    now_ms as u64
+}
