@@ -22,8 +22,36 @@ for (const match of bindings.matchAll(/^export \{([^}]*)\}/gm)) {
 const handlers = ["fetch", "scheduled", "queue", "email"].filter((name) => functions.has(name));
 if (handlers.length === 0) throw new Error("the crate exports no event handler");
 
+// Most requests are polls of those who wait. Between JavaScript and wasm every object costs, so these
+// cross as strings, once; whatever the crate does not answer so goes the usual way.
+const quick = functions.has("quick_place")
+  ? `
+const POLL = /^https?:\\/\\/[^/]+\\/queue\\/v1\\/([a-z0-9-]+)\\/place$/;
+const POLL_ANSWER = {
+  headers: new Headers({
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  }),
+};
+function quickAnswer(request) {
+  if (health.criticalError || request.method !== "GET") return undefined;
+  const poll = POLL.exec(request.url);
+  if (poll === null) return undefined;
+  const { headers } = request;
+  try {
+    const authorization = headers.get("authorization") ?? undefined;
+    const cookie = headers.get("cookie") ?? undefined;
+    const view = wasm.quick_place(poll[1], authorization, cookie, Date.now());
+    return view === undefined ? undefined : new Response(view, POLL_ANSWER);
+  } catch (fault) {
+    noteFault(fault);
+    return internalError(fault);
+  }
+}`
+  : "";
+
 process.stdout.write(`
-import { WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "./bindings.js";
 
 const health = wasm.__worker_init_state();
@@ -105,16 +133,22 @@ function internalError(fault) {
   return new Response(JSON.stringify(problem), { status: 500, headers });
 }
 
-export default class extends WorkerEntrypoint {
+${quick}
+export default {
 ${handlers
-  .map((name) => `  async ${name}(event) {
-    try {
-      return await guarded(() => wasm.${name}.call(this, event, this.env, this.ctx));
-    } catch (fault) {
-      ${name === "fetch" ? "return internalError(fault);" : "throw fault;"}
-    }
-  }`)
+  .map((name) => `  ${name}(event, env, context) {
+    ${name === "fetch" && quick ? "const quick = quickAnswer(event);\n    if (quick !== undefined) return quick;\n    " : ""}return ${name}Slowly(event, env, context);
+  },`)
   .join("\n")}
-}
+};
+${handlers
+  .map((name) => `async function ${name}Slowly(event, env, context) {
+  try {
+    return await guarded(() => wasm.${name}.call({ env, ctx: context }, event, env, context));
+  } catch (fault) {
+    ${name === "fetch" ? "return internalError(fault);" : "throw fault;"}
+  }
+}`)
+  .join("\n")}
 ${durable.map((name) => `export const ${name} = standIn(wasm.${name});`).join("\n")}
 `);

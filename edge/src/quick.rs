@@ -36,7 +36,7 @@ pub fn quick_place(
         None => cookie_in(cookie.as_deref()?, &answer::place_cookie_name(&room))?,
     };
     let place = Place::verify(token, &room, &settings.place_keys).ok()?;
-    if place.epoch != document.status.epoch || is_bound(&place) {
+    if place.epoch != document.status.epoch {
         return None;
     }
     // A browser's place needs the browser's secret; without it the long way says no.
@@ -52,12 +52,6 @@ pub fn quick_place(
     }
     view.poll_after_ms = jittered(view.poll_after_ms);
     serde_json::to_string(&view).ok()
-}
-
-/// Whether only one browser may show the place (its visitor id is then a `UUIDv8`): the long way
-/// checks which.
-fn is_bound(place: &Place) -> bool {
-    place.visitor.0.get_version_num() == 8
 }
 
 #[expect(

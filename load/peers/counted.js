@@ -67,14 +67,14 @@ function counted(Real) {
 export const Room = counted(RealRoom);
 export const Dispenser = counted(RealDispenser);
 
-export default class extends edge {
-  async fetch(request) {
+export default {
+  async fetch(request, env, context) {
     if (new URL(request.url).pathname === "/counts") {
       readCursors();
       let storageBytes = 0;
       for (const bytes of databaseBytes.values()) storageBytes += bytes;
       return Response.json({ ...counts, storageBytes });
     }
-    return super.fetch(request);
-  }
-}
+    return edge.fetch(request, env, context);
+  },
+};

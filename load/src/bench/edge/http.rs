@@ -188,16 +188,27 @@ impl Loop<'_> {
                 return Ok(());
             }
             let index = usize::try_from(turn)? % self.requests.len();
-            let asked = connection.ask(&self.requests[index]);
-            let answer = tokio::time::timeout(ANSWER_WITHIN, asked)
-                .await
-                .context("no answer in time")?
-                .with_context(|| format!("request {turn} to {}", self.address))?;
+            let request = &self.requests[index];
+            let asked = tokio::time::timeout(ANSWER_WITHIN, connection.ask(request));
+            let (status, body) = match asked.await {
+                Ok(Ok(answer)) => (answer.status, self.keep.then(|| answer.body.to_vec())),
+                // The server may end a kept connection between two requests, once.
+                Ok(Err(_)) => {
+                    connection = Connection::open(self.address).await?;
+                    let asked = tokio::time::timeout(ANSWER_WITHIN, connection.ask(request));
+                    let answer = asked
+                        .await
+                        .context("no answer in time")?
+                        .with_context(|| format!("request {turn} to {}", self.address))?;
+                    (answer.status, self.keep.then(|| answer.body.to_vec()))
+                }
+                Err(_) => anyhow::bail!("no answer to request {turn} in time"),
+            };
             let run = &mut shared.borrow_mut().run;
-            if answer.status == self.hoped_for {
+            if status == self.hoped_for {
                 run.good += 1;
-                if self.keep {
-                    run.kept.push(String::from_utf8(answer.body.to_vec())?);
+                if let Some(body) = body {
+                    run.kept.push(String::from_utf8(body)?);
                 }
             } else {
                 run.other += 1;

@@ -13,7 +13,7 @@ const POLL_CONNECTIONS: usize = 64;
 /// Visitors waiting while polls are measured.
 const WAITING: u64 = 600;
 /// Visitors let in to measure claims.
-const CLAIMING: u64 = 3_000;
+const CLAIMING: u64 = 1_000;
 
 /// The middle of some rounds, and how far they lie apart.
 #[derive(Debug, Clone, Copy)]
