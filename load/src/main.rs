@@ -8,6 +8,7 @@
 mod audit;
 mod bench;
 mod onsale;
+mod peers;
 mod venues;
 mod verify;
 
@@ -36,6 +37,9 @@ enum Command {
     VerifyDraw(verify::DrawOptions),
     /// Check an admission log: nobody let in out of order, nothing changed.
     VerifyLog(verify::LogOptions),
+    /// Serve holds from a counter (a benchmark starts this itself).
+    #[command(hide = true)]
+    PeerCounter(peers::counter::Options),
 }
 
 #[tokio::main]
@@ -49,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Bench(options) => bench::main(options).await,
         Command::VerifyDraw(options) => verify::verify_draw(&options),
         Command::VerifyLog(options) => verify::verify_log(&options).await,
+        Command::PeerCounter(options) => peers::counter::main(options).await,
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -97,6 +97,25 @@ pub(crate) async fn audit(options: &Options) -> anyhow::Result<Report> {
     }
 }
 
+/// Invariants 1 and 2 alone, for a benchmark's database; prints and answers whether they held.
+///
+/// # Errors
+/// When the database can't be read.
+pub(crate) async fn seats_are_right(postgres: &str) -> anyhow::Result<bool> {
+    let (mut client, connection) = tokio_postgres::connect(postgres, NoTls).await?;
+    tokio::spawn(connection);
+    let findings = seats::audit(&snapshot(&mut client).await?).await?;
+    for finding in &findings {
+        let (name, offences) = (finding.name, &finding.offences);
+        println!("{name}: {}, {} wrong", finding.checked, offences.len());
+        offences
+            .iter()
+            .take(5)
+            .for_each(|offence| println!("  {offence}"));
+    }
+    Ok(findings.iter().all(|finding| finding.offences.is_empty()))
+}
+
 async fn snapshot(client: &mut Client) -> anyhow::Result<Transaction<'_>> {
     let transaction = client.build_transaction().read_only(true);
     let transaction = transaction.isolation_level(IsolationLevel::RepeatableRead);
