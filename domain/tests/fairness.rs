@@ -46,8 +46,8 @@ fn numbers(dispensers: u32, arrivals_per_second: u64, people: usize, seed: u64) 
     let mut now_us = SECOND_US;
     for person in 0..people {
         now_us += dice.roll(2 * SECOND_US / arrivals_per_second);
-        for index in 0..desks.len() {
-            serve(&mut desks[index], index, &mut book, now_us, &mut given);
+        for (index, desk) in desks.iter_mut().enumerate() {
+            serve(desk, index, &mut book, now_us, &mut given);
         }
         let index = usize::try_from(dice.roll(u64::from(dispensers))).unwrap();
         given[person].0 = now_us;
@@ -64,8 +64,8 @@ fn numbers(dispensers: u32, arrivals_per_second: u64, people: usize, seed: u64) 
         serve(desk, index, &mut book, now_us, &mut given);
     }
     let end_us = now_us + SECOND_US;
-    for index in 0..desks.len() {
-        serve(&mut desks[index], index, &mut book, end_us, &mut given);
+    for (index, desk) in desks.iter_mut().enumerate() {
+        serve(desk, index, &mut book, end_us, &mut given);
     }
     given.retain(|(_, number)| *number > 0);
     given

@@ -92,7 +92,6 @@ fn compare(places: &Places, options: &Options) -> anyhow::Result<(Measured, bool
     let scale = scale::measure(places, &options.waiting)?;
     ratios.extend(scale.slopes);
     figures.extend(scale.figures);
-    println!("{}", scale.table);
 
     figures.insert("numbers_given_twice", rounds::count(joins.doubled));
     let measured = Measured {

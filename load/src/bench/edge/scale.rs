@@ -1,7 +1,5 @@
 //! What a waiting visitor costs when few wait and when many do: counted, not timed.
 
-use std::fmt::Write as _;
-
 use serde::Deserialize;
 
 use super::Figures;
@@ -31,7 +29,6 @@ pub(super) struct Scale {
     /// Slopes in log-log: 1 is proportional, 0 is constant.
     pub(super) slopes: Figures,
     pub(super) figures: Figures,
-    pub(super) table: String,
 }
 
 /// Lets so many wait, each time in a fresh process.
@@ -39,9 +36,9 @@ pub(super) struct Scale {
 /// # Errors
 /// When an answer is not the one hoped for.
 pub(super) fn measure(places: &Places, waiting: &[u64]) -> anyhow::Result<Scale> {
-    let mut table = String::from(
+    println!(
         "waiting | object requests | rows written | rows read | storage bytes | alarms | \
-         object requests of 20,000 polls\n",
+         object requests of 20,000 polls"
     );
     let mut totals = Vec::new();
     for &visitors in waiting {
@@ -79,8 +76,7 @@ pub(super) fn measure(places: &Places, waiting: &[u64]) -> anyhow::Result<Scale>
             poll_requests: count(polled.object_requests - joined.object_requests),
             poll_seconds: polls.seconds,
         };
-        writeln!(
-            table,
+        println!(
             "{visitors} | {} | {} | {} | {} | {} | {} in {:.1} s",
             total.object_requests,
             total.rows_written,
@@ -89,13 +85,12 @@ pub(super) fn measure(places: &Places, waiting: &[u64]) -> anyhow::Result<Scale>
             joined.alarms - before.alarms,
             total.poll_requests,
             polls.seconds
-        )?;
+        );
         totals.push(total);
     }
     Ok(Scale {
         slopes: slopes(&totals),
         figures: totals.last().map(per_visitor).unwrap_or_default(),
-        table,
     })
 }
 
