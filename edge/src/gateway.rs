@@ -20,10 +20,20 @@ const OURS: [&str; 5] = [
 ];
 /// Set by Cloudflare's network, and by nobody where it isn't.
 const CLIENT_ADDRESS: &str = "cf-connecting-ip";
+/// Largest body that the core takes anywhere but at an import of seats, in bytes: a webhook's.
+const BODY_BYTES_MAX: u64 = 256 * 1024;
+/// Largest import of seats that the core takes, in bytes.
+const IMPORT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Forwards, and passes the answer through as it is: redirects, cookies and all.
 pub(crate) async fn forward(visit: Visit) -> Result<Response> {
     let url = visit.request.url()?;
+    if announces_too_much(visit.request.headers(), url.path())? {
+        return answer::problem(
+            Kind::PAYLOAD_TOO_LARGE,
+            "The body is larger than this address takes.",
+        );
+    }
     let target = match url.query() {
         Some(query) => format!("{}{}?{query}", visit.settings.core_url, url.path()),
         None => format!("{}{}", visit.settings.core_url, url.path()),
@@ -46,6 +56,21 @@ pub(crate) async fn forward(visit: Visit) -> Result<Response> {
             )
         }
     }
+}
+
+/// The core refuses such a body too, but without reading it to its end: its answer would be lost
+/// with the connection that is still being written to.
+fn announces_too_much(headers: &Headers, path: &str) -> Result<bool> {
+    let length = headers.get("content-length")?;
+    let length = length
+        .and_then(|text| text.parse::<u64>().ok())
+        .unwrap_or(0);
+    let most = if path.ends_with("/seats:import") {
+        IMPORT_BYTES_MAX
+    } else {
+        BODY_BYTES_MAX
+    };
+    Ok(length > most)
 }
 
 fn forwarded_headers(visit: &Visit, url: &worker::Url) -> Result<Headers> {
