@@ -5,9 +5,9 @@
 
 use catraca_domain::admission_log::{Chain, Entry, LogName};
 use catraca_domain::draw::DrawRecord;
-use catraca_domain::ids::{Jti, Lane, RoomName, VisitorId};
+use catraca_domain::ids::{AccountId, Jti, Lane, RoomName, VisitorId};
 use catraca_domain::lease::{Lease, LeaseRequest, Range};
-use catraca_domain::room::{Challenge, Departures, RoomConfig, RoomLive, Status};
+use catraca_domain::room::{Challenge, Departures, Identity, RoomConfig, RoomLive, Status};
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,6 +68,7 @@ calls! {
     Claim => "/claim" => ClaimReply;
     AskStanding => "/standing" => Standing;
     Leave => "/leave" => LeaveReply;
+    HoldPlace => "/hold" => Option<Held>;
     AskLog => "/log" => Option<LogPage>;
     Join => "/join" => JoinReply;
     SharedStatus => "/shared-status" => StatusReply;
@@ -118,6 +119,8 @@ pub(crate) struct Bulletin {
     pub(crate) dispensers: u32,
     /// The draw, in a room that has one.
     pub(crate) draw: Option<DrawRecord>,
+    /// Who may hold a place.
+    pub(crate) identity: Identity,
     /// What is to be solved before joining.
     pub(crate) challenge: Challenge,
     /// Joins within the last second, as far as whoever passes this on can tell.
@@ -260,6 +263,29 @@ pub(crate) enum LeaveReply {
     InvalidPlace,
     /// No such room.
     Unknown,
+}
+
+/// The one place of an account: the one it has, else the number that it has just been given.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HoldPlace {
+    pub(crate) account: AccountId,
+    /// Taken when it has none that is still good.
+    pub(crate) candidate: Option<Candidate>,
+}
+
+/// A number, given a moment ago.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Candidate {
+    pub(crate) number: u64,
+    pub(crate) joined_at_ms: u64,
+}
+
+/// The answer to [`HoldPlace`]; `None` from an unknown room, or when there is none.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) epoch: u32,
+    pub(crate) place: Candidate,
+    pub(crate) standing: Standing,
 }
 
 /// Part of the admission log; `None` from an unknown room.

@@ -15,6 +15,7 @@ mod contract;
 mod dispenser;
 mod gateway;
 mod holder;
+mod identity;
 mod internal;
 mod log_key;
 mod pages;

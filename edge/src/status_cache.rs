@@ -10,7 +10,7 @@ use crate::runtime::{below, date, now_ms, sleep};
 use crate::visit::Visit;
 use catraca_domain::draw::{Draw, DrawRecord};
 use catraca_domain::ids::RoomName;
-use catraca_domain::room::{Challenge, PlaceView, Status};
+use catraca_domain::room::{Challenge, Identity, PlaceView, Status};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -39,6 +39,8 @@ pub(crate) struct Document {
     pub(crate) json: Vec<u8>,
     /// How many Dispensers share the arrivals.
     pub(crate) dispensers: u32,
+    /// Who may hold a place.
+    pub(crate) identity: Identity,
     /// What is to be solved before joining.
     pub(crate) challenge: Challenge,
     /// Joins within the last second, about.
@@ -225,6 +227,7 @@ impl Document {
             status,
             dispensers,
             draw,
+            identity,
             challenge,
             joins_last_second,
         } = bulletin;
@@ -232,6 +235,7 @@ impl Document {
             json: serde_json::to_vec(&status)?,
             status,
             dispensers,
+            identity,
             challenge,
             joins_last_second,
             draw: draw.as_ref().and_then(|record| record.verify().ok()),

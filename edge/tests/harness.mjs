@@ -37,6 +37,12 @@ export async function startCore() {
       setTimeout(() => response.end("data: two\n\n"), 400);
       return;
     }
+    if (request.url === "/api/v1/me") {
+      const account = /__Host-login=([0-9a-f-]{36})/.exec(request.headers.cookie ?? "")?.[1];
+      response.writeHead(account === undefined ? 401 : 200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ account, email: "a@example.com", name: null, roles: [] }));
+      return;
+    }
     if (request.url.startsWith("/auth/redirect")) {
       response.writeHead(303, {
         location: "https://issuer.example/authorize?x=1",

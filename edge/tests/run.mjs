@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
+import "./account.mjs";
 import "./challenge.mjs";
 import "./dispensers.mjs";
 import "./draw.mjs";

@@ -221,7 +221,11 @@ pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<R
                 return waiting(&visit, room, State::Unavailable, None, None).await;
             }
             // A challenge takes the page's script.
-            Joined::Closed | Joined::SoldOut | Joined::WorthlessPlace | Joined::Challenged(_) => {}
+            Joined::Closed
+            | Joined::SoldOut
+            | Joined::WorthlessPlace
+            | Joined::NotLoggedIn
+            | Joined::Challenged(_) => {}
         },
         "claim" => {
             if let Some(place) = visit.place(room)

@@ -4,6 +4,7 @@ use super::join::{invalid_place, no_place, room_closed, sold_out};
 use crate::answer;
 use crate::client::{Unreachable, ask_room};
 use crate::contract::{Admitted, Claim, ClaimReply};
+use crate::identity::{self, Login};
 use crate::runtime::{date, random_bytes};
 use crate::status_cache;
 use crate::visit::{Visit, place_ref};
@@ -71,6 +72,15 @@ pub(crate) async fn claim(
         let position = document.position(place.number);
         if status.epoch == place.epoch && position > far && status.phase.takes_joins() {
             return Ok(ClaimReply::NotCalled);
+        }
+    }
+    // An account's place lets in that account, whoever shows it.
+    if identity::is_accounts(place) {
+        match identity::login(visit).await {
+            Login::Account(account)
+                if identity::visitor(account, room, place.number) == place.visitor => {}
+            Login::Account(_) | Login::Nobody => return Ok(ClaimReply::InvalidPlace),
+            Login::Unavailable => return Err(Unreachable),
         }
     }
     let call = Claim {

@@ -4,16 +4,17 @@ use super::body;
 use super::challenge::{self, Given, Refused};
 use crate::answer;
 use crate::client::{Unreachable, ask_dispenser, ask_room};
-use crate::contract::{AskStanding, Join, JoinReply, Spent, Standing};
+use crate::contract::{AskStanding, Candidate, Held, HoldPlace, Join, JoinReply, Spent, Standing};
 use crate::holder::{self, Holder};
+use crate::identity::{self, Login};
 use crate::runtime::random_bytes;
 use crate::status_cache::{self, Lack};
 use crate::visit::{Carried, Visit, place_ref};
 use catraca_domain::challenge::Solved;
-use catraca_domain::ids::{Lane, RoomName};
+use catraca_domain::ids::{AccountId, Lane, RoomName};
 use catraca_domain::place::Place;
 use catraca_domain::problem::{Kind, Problem};
-use catraca_domain::room::PlaceState;
+use catraca_domain::room::{Identity, PlaceState};
 use serde_json::json;
 use worker::{Response, Result};
 
@@ -34,6 +35,8 @@ pub(crate) enum Joined {
     },
     /// Something is to be solved first.
     Challenged(Box<Problem>),
+    /// The room gives places to accounts.
+    NotLoggedIn,
     /// The header's place is not of this room.
     WorthlessPlace,
     /// The room takes nobody.
@@ -72,6 +75,10 @@ pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response
             Ok(response)
         }
         Joined::Challenged(problem) => answer::problem_document(&problem),
+        Joined::NotLoggedIn => answer::problem(
+            Kind::NOT_LOGGED_IN,
+            "This room gives one place to each account. Log in first.",
+        ),
         Joined::WorthlessPlace => invalid_place(),
         Joined::Closed => room_closed(),
         Joined::SoldOut => sold_out(),
@@ -143,6 +150,19 @@ async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -
         Err(Lack::Unknown) => return Joined::Unknown,
         Err(Lack::Unavailable) => return Joined::Unavailable,
     };
+    let account = match document.identity {
+        Identity::Anonymous => None,
+        Identity::Account => match identity::login(visit).await {
+            Login::Account(account) => Some(account),
+            Login::Nobody => return Joined::NotLoggedIn,
+            Login::Unavailable => return Joined::Unavailable,
+        },
+    };
+    if let Some(account) = account
+        && let Some(joined) = held(visit, room, account, None).await
+    {
+        return joined;
+    }
     let solved = match challenge::check(visit, room, &document, given).await {
         Ok(solved) => solved,
         Err(Refused::Required(problem)) => return Joined::Challenged(problem),
@@ -173,6 +193,14 @@ async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -
             lobby,
             called,
         }) => {
+            if let Some(account) = account {
+                let candidate = Candidate {
+                    number,
+                    joined_at_ms: visit.now_ms,
+                };
+                let joined = held(visit, room, account, Some(candidate)).await;
+                return joined.unwrap_or(Joined::Unknown);
+            }
             let holder = bound.then(|| visit.holder().unwrap_or_else(new_holder));
             let place = Place {
                 epoch,
@@ -212,4 +240,45 @@ async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -
 
 fn new_holder() -> Holder {
     Holder::new(random_bytes())
+}
+
+/// The place that an account has in the room, or the candidate if it has none; `None` without both.
+async fn held(
+    visit: &Visit,
+    room: &RoomName,
+    account: AccountId,
+    candidate: Option<Candidate>,
+) -> Option<Joined> {
+    let Ok(held) = ask_room(&visit.env, room, &HoldPlace { account, candidate }).await else {
+        return Some(Joined::Unavailable);
+    };
+    let Held {
+        epoch,
+        place: Candidate {
+            number,
+            joined_at_ms,
+        },
+        standing,
+    } = held?;
+    let place = Place {
+        epoch,
+        number,
+        joined_at_ms,
+        visitor: identity::visitor(account, room, number),
+        lane: Lane::standard(),
+    };
+    Some(Joined::Place {
+        token: place.mint(room, &visit.settings.place_keys),
+        number,
+        state: match standing {
+            Standing::Lobby => PlaceState::Lobby,
+            Standing::Waiting => PlaceState::Waiting,
+            Standing::Called => PlaceState::Called,
+            Standing::Admitted => PlaceState::Admitted,
+            Standing::Lapsed | Standing::Ended => PlaceState::Lapsed,
+            Standing::InvalidPlace | Standing::Unknown => return Some(Joined::Unknown),
+        },
+        new: candidate.is_some_and(|candidate| candidate.number == number),
+        holder: None,
+    })
 }

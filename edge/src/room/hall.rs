@@ -4,13 +4,15 @@ use super::live::Live;
 use super::lottery::{Lottery, void_positions};
 use super::store::{Document, Logged, Row, Store};
 use crate::contract::{
-    Admitted, Bulletin, Claim, ClaimReply, Configured, GiveBack, LeaseReply, LeaveReply, LogPage,
-    PlaceRef, Standing,
+    Admitted, Bulletin, Candidate, Claim, ClaimReply, Configured, GiveBack, Held, HoldPlace,
+    LeaseReply, LeaveReply, LogPage, PlaceRef, Standing,
 };
+use crate::identity;
 use crate::runtime::date;
 use catraca_domain::admission::{jti, jti_number};
 use catraca_domain::admission_log::{self, Chain, LogName, PAGE_ENTRIES_MAX};
 use catraca_domain::draw::DrawError;
+use catraca_domain::ids::{AccountId, Lane};
 use catraca_domain::lease::{LeaseBook, LeaseRequest, Range, VOID_RANGES_MAX, voids_in};
 use catraca_domain::release::{self, Moment, Release};
 use catraca_domain::room::{
@@ -272,6 +274,41 @@ impl Hall {
         })
     }
 
+    /// An account's one place: what it has as long as that is good, else the candidate.
+    pub(super) fn hold(&mut self, call: &HoldPlace, now_ms: u64) -> Result<Option<Held>> {
+        let HoldPlace { account, candidate } = *call;
+        if let Some(place) = self.store.held(account)? {
+            let held = self.held(account, place, now_ms)?;
+            let over = matches!(
+                held.standing,
+                Standing::Lapsed | Standing::Ended | Standing::InvalidPlace
+            );
+            if !over {
+                return Ok(Some(held));
+            }
+        }
+        let Some(place) = candidate else {
+            return Ok(None);
+        };
+        self.store.hold(account, place)?;
+        self.held(account, place, now_ms).map(Some)
+    }
+
+    fn held(&mut self, account: AccountId, place: Candidate, now_ms: u64) -> Result<Held> {
+        let epoch = self.book.epoch;
+        let place_ref = PlaceRef {
+            epoch,
+            number: place.number,
+            visitor: identity::visitor(account, &self.config.room, place.number),
+            lane: Lane::standard(),
+        };
+        Ok(Held {
+            epoch,
+            place,
+            standing: self.standing(&place_ref, now_ms)?,
+        })
+    }
+
     /// Gives a place up: the admission ends, or never comes.
     pub(super) fn leave(&mut self, place: &PlaceRef, now_ms: u64) -> Result<LeaveReply> {
         if !self.could_exist(place) {
@@ -369,6 +406,7 @@ impl Hall {
         Bulletin {
             status: self.document(now_ms),
             dispensers: self.config.dispensers,
+            identity: self.config.identity,
             challenge: self.config.challenge,
             joins_last_second: 0,
             draw: self

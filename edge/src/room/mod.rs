@@ -17,7 +17,7 @@ mod store;
 use crate::client::{read_call, reply};
 use crate::contract::{
     AskLease, AskLive, AskLog, AskRooms, AskStanding, AskStatus, Call, Claim, ClaimReply,
-    Configure, Configured, Depart, LeaseReply, Leave, LeaveReply, Register, Standing,
+    Configure, Configured, Depart, HoldPlace, LeaseReply, Leave, LeaveReply, Register, Standing,
 };
 use crate::runtime::{now_ms, random_bytes};
 use catraca_domain::room::RoomConfig;
@@ -123,6 +123,11 @@ impl Room {
                 reply::<Register>(&directory::register(&self.state.storage().sql(), &room)?)
             }
             AskRooms::ROUTE => reply::<AskRooms>(&directory::rooms(&self.state.storage().sql())?),
+            HoldPlace::ROUTE => {
+                let call: HoldPlace = read_call(body)?;
+                let held = self.with_hall(now_ms, |hall, now| hall.hold(&call, now))?;
+                reply::<HoldPlace>(&held.flatten())
+            }
             AskLog::ROUTE => {
                 let AskLog { after } = read_call(body)?;
                 reply::<AskLog>(&self.with_hall(now_ms, |hall, _| hall.log(after))?)

@@ -3,9 +3,10 @@
 //! A claim writes one row and the log's index: the admission's id contains its number, and the
 //! row is its entry in the admission log too.
 
+use crate::contract::Candidate;
 use catraca_domain::admission_log::{Entry, jti_hash};
 use catraca_domain::hex32::Hex32;
-use catraca_domain::ids::{Jti, Lane, VisitorId};
+use catraca_domain::ids::{AccountId, Jti, Lane, VisitorId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use worker::{Error, Result, SqlStorage, SqlStorageValue};
@@ -158,8 +159,36 @@ impl Store {
         }
         self.sql.exec(
             "CREATE UNIQUE INDEX IF NOT EXISTS admission_log ON admissions (log_index)
-             WHERE log_index IS NOT NULL",
+             WHERE log_index IS NOT NULL;
+             CREATE TABLE IF NOT EXISTS accounts (
+                account TEXT PRIMARY KEY,
+                number INTEGER NOT NULL,
+                joined_at_ms INTEGER NOT NULL
+             ) WITHOUT ROWID",
             None,
+        )?;
+        Ok(())
+    }
+
+    /// The place that an account was given last.
+    pub(super) fn held(&self, account: AccountId) -> Result<Option<Candidate>> {
+        self.first(
+            "SELECT number, joined_at_ms FROM accounts WHERE account = ?",
+            vec![account.to_string().into()],
+        )
+    }
+
+    /// Gives an account its place, instead of any before.
+    pub(super) fn hold(&self, account: AccountId, place: Candidate) -> Result<()> {
+        self.sql.exec(
+            "INSERT INTO accounts (account, number, joined_at_ms) VALUES (?, ?, ?)
+             ON CONFLICT (account) DO UPDATE SET
+                number = excluded.number, joined_at_ms = excluded.joined_at_ms",
+            vec![
+                account.to_string().into(),
+                integer(place.number)?,
+                integer(place.joined_at_ms)?,
+            ],
         )?;
         Ok(())
     }

@@ -1,0 +1,74 @@
+// Rooms that give one place to each account.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Edge, sleep, startCore } from "./harness.mjs";
+
+const ANA = "__Host-login=11111111-1111-4111-8111-111111111111";
+const BEA = "__Host-login=22222222-2222-4222-8222-222222222222";
+
+describe("account rooms", () => {
+  let core;
+  let edge;
+  before(async () => {
+    core = await startCore();
+    edge = await Edge.create(core.url);
+  });
+  after(async () => {
+    await edge.stop();
+    core.stop();
+  });
+
+  const join = (room, cookie) => edge.join(room, { headers: cookie ? { cookie } : {} });
+  const act = (room, action, token, cookie) => edge.json(`/queue/v1/${room}/${action}`, {
+    method: "POST", headers: { authorization: `Place ${token}`, ...(cookie ? { cookie } : {}) },
+  });
+
+  test("one place an account, on every device and across kill -9", async () => {
+    await edge.open("one", { identity: "account", control: "paused", dispensers: 4 });
+    const stranger = await join("one");
+    assert.equal(stranger.status, 401);
+    assert.equal(stranger.body.type, "https://catraca.dev/problems/not_logged_in");
+    const devices = await Promise.all(Array.from({ length: 12 }, () => join("one", ANA)));
+    assert.ok(devices.every(({ status }) => status === 200 || status === 201));
+    assert.equal(new Set(devices.map(({ body }) => body.place_token)).size, 1);
+    const other = await join("one", BEA);
+    assert.equal(other.status, 201);
+    assert.notEqual(other.body.number, devices[0].body.number);
+    await edge.kill();
+    await edge.start();
+    const later = await join("one", ANA);
+    assert.equal(later.status, 200);
+    assert.equal(later.body.place_token, devices[0].body.place_token);
+  });
+
+  test("a place lets in its account only", async () => {
+    await edge.open("whose", { identity: "account" });
+    const { body } = await join("whose", ANA);
+    await sleep(300);
+    for (const cookie of [undefined, BEA]) {
+      assert.equal((await act("whose", "claim", body.place_token, cookie)).status, 401);
+    }
+    assert.equal((await act("whose", "claim", body.place_token, ANA)).status, 200);
+    assert.equal((await act("whose", "leave", body.place_token, ANA)).status, 204);
+    const anew = await join("whose", ANA);
+    assert.equal(anew.status, 201);
+    assert.notEqual(anew.body.number, body.number);
+  });
+
+  test("with the core away nobody gets a place", async () => {
+    const lonely = await Edge.create("http://127.0.0.1:9");
+    try {
+      await lonely.open("away", { identity: "account" });
+      const answer = await lonely.join("away", { headers: { cookie: ANA } });
+      assert.equal(answer.status, 503);
+      assert.ok(answer.headers.get("retry-after"));
+      assert.equal((await lonely.internal("away", "live")).body.status.waiting, 0);
+    } finally {
+      await lonely.stop();
+    }
+  });
+
+  test("nothing was logged as an error of ours", () => {
+    assert.doesNotMatch(edge.log, /panicked|RuntimeError|request failed|different request/, edge.log);
+  });
+});
