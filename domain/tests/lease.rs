@@ -305,7 +305,12 @@ fn a_thousand_restarts_of_everything() {
             } else {
                 Fate::Answered
             };
-            world.apply(Event::Join(at, u64::try_from(round % 12).unwrap(), SIZE, fate));
+            world.apply(Event::Join(
+                at,
+                u64::try_from(round % 12).unwrap(),
+                SIZE,
+                fate,
+            ));
         }
         for at in 0..DISPENSERS {
             world.apply(Event::Crash(at));
@@ -314,7 +319,10 @@ fn a_thousand_restarts_of_everything() {
         // What is skipped: at most the lease that each Dispenser had when it died.
         let skipped = world.book.issued() - u64::try_from(world.given.len()).unwrap();
         let deaths = u64::try_from((round + 1) * DISPENSERS).unwrap();
-        assert!(skipped <= SIZE * deaths, "{skipped} skipped by {deaths} deaths");
+        assert!(
+            skipped <= SIZE * deaths,
+            "{skipped} skipped by {deaths} deaths"
+        );
     }
     assert!(world.given.len() > 30_000);
 }

@@ -12,7 +12,7 @@ fn currency() -> impl Strategy<Value = Currency> {
         Just("CLP"),
         Just("USD")
     ]
-    .prop_map(|code| code.parse().unwrap())
+    .prop_filter_map("a currency", |code| code.parse().ok())
 }
 
 proptest! {

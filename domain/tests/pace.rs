@@ -126,8 +126,8 @@ fn windows(outcome: &Outcome, rate_per_minute: u32) -> (f64, f64) {
     while from_ms + WINDOW_MS <= START_MS + RUN_MS {
         let claims = &outcome.claims_ms;
         let first = claims.partition_point(|at_ms| *at_ms < from_ms);
-        let last = claims.partition_point(|at_ms| *at_ms < from_ms + WINDOW_MS);
-        let share = count(last - first) / target;
+        let end = claims.partition_point(|at_ms| *at_ms < from_ms + WINDOW_MS);
+        let share = count(end - first) / target;
         (least, most) = (least.min(share), most.max(share));
         from_ms += 250;
     }

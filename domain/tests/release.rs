@@ -301,7 +301,7 @@ proptest! {
     #[test]
     fn bounds_hold_in_small_sales(plan in plan(), people in 1..40_u64, seconds in 1..12_u64) {
         let max_active = plan.max_active % 20 + 1;
-        let mut sale = Sale::new(Plan { people, seconds, max_active, ..plan });
+        let mut sale = Sale::new(Plan { max_active, people, seconds, ..plan });
         sale.run();
         sale.check_pace();
     }

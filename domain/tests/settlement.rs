@@ -42,6 +42,10 @@ enum Chairs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent fact about the outside world"
+)]
 struct World {
     order: OrderStatus,
     chairs: Chairs,
@@ -332,12 +336,11 @@ fn every_order_of_up_to_six_events_settles() {
         }
         least.insert(world, events);
         world.check_always();
-        match world.work() {
-            Some(next) => queue.push_back((next, events)),
-            None => {
-                world.check_settled();
-                ends.insert((world.order, world.payment));
-            }
+        if let Some(next) = world.work() {
+            queue.push_back((next, events));
+        } else {
+            world.check_settled();
+            ends.insert((world.order, world.payment));
         }
         if events < EVENTS_MAX {
             let suffered = OUTSIDE.into_iter().filter_map(|event| world.suffer(event));

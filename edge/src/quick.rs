@@ -18,6 +18,10 @@ use wasm_bindgen::prelude::wasm_bindgen;
 /// The answer to `GET /queue/v1/{room}/place`, as JSON; `None`: take the long way. The headers
 /// as they came, the time in unix milliseconds.
 #[wasm_bindgen]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "JavaScript hands its strings over for good"
+)]
 pub fn quick_place(
     room: &str,
     authorization: Option<String>,

@@ -13,7 +13,7 @@ async fn the_document_names_what_there_is() {
     for (path, methods) in paths {
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
-            let address = path.replace('{', "").replace('}', "");
+            let address = path.replace(['{', '}'], "");
             let reply = Reply::of(shop.request(method.clone(), &address)).await;
             let missing = reply.body["detail"] == "No such address.";
             assert!(
