@@ -1,6 +1,8 @@
 //! The proof of work, against vectors that `vectors/make.py` computed, and against cheats.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catraca_domain::challenge::{
     CALM_JOINS_PER_SECOND, ChallengeError, DIFFICULTY, LIFE_MS, Puzzle, check, difficulty, solve,
 };
@@ -9,6 +11,7 @@ use catraca_domain::keyring::Keyring;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -35,6 +38,24 @@ fn vectors() -> (Keyring, Vec<Case>) {
 fn bytes(hex: &str) -> [u8; 16] {
     let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     std::array::from_fn(|index| digit(2 * index))
+}
+
+/// Whether every part of `solution` solves its search, by the module's own description.
+fn solves(case: &Case, solution: &str) -> bool {
+    let Ok(counters) = URL_SAFE_NO_PAD.decode(solution) else {
+        return false;
+    };
+    let seed = Sha256::digest(&case.puzzle);
+    counters.len() == 64
+        && (0_u8..).zip(counters.chunks(4)).all(|(part, counter)| {
+            let digest = Sha256::new()
+                .chain_update(seed)
+                .chain_update([part])
+                .chain_update(counter)
+                .finalize();
+            let zeros = u32::from_be_bytes(digest[..4].try_into().unwrap()).leading_zeros();
+            zeros >= u32::from(case.difficulty) - 4
+        })
 }
 
 #[test]
@@ -122,15 +143,31 @@ proptest! {
     }
 
     #[test]
-    fn one_changed_character(which: bool, at in 0..86_usize, to in "[A-Za-z0-9_.-]") {
+    fn one_changed_character_of_the_puzzle(at in 0..86_usize, to in "[A-Za-z0-9_.-]") {
         let (keys, cases) = vectors();
         let case = &cases[0];
-        let (mut puzzle, mut solution) = (case.puzzle.clone(), case.solution.clone());
-        let text = if which { &mut puzzle } else { &mut solution };
-        let at = at % text.len();
-        text.replace_range(at..=at, &to);
-        prop_assume!(puzzle != case.puzzle || solution != case.solution);
-        prop_assert!(check(&puzzle, &solution, &case.room, &keys, case.issued_at_ms).is_err());
+        let mut puzzle = case.puzzle.clone();
+        let at = at % puzzle.len();
+        puzzle.replace_range(at..=at, &to);
+        prop_assume!(puzzle != case.puzzle);
+        let answer = check(&puzzle, &case.solution, &case.room, &keys, case.issued_at_ms);
+        prop_assert_eq!(answer, Err(ChallengeError::Puzzle));
+    }
+
+    /// A puzzle has many solutions, so one in 2^(difficulty - 4) of those changed at one counter
+    /// is another one: an accepted answer is one whose every part solves its search.
+    #[test]
+    fn one_changed_character_of_the_solution(at in 0..86_usize, to in "[A-Za-z0-9_.-]") {
+        let (keys, cases) = vectors();
+        let case = &cases[0];
+        let mut solution = case.solution.clone();
+        solution.replace_range(at..=at, &to);
+        let answer = check(&case.puzzle, &solution, &case.room, &keys, case.issued_at_ms);
+        if solves(case, &solution) {
+            prop_assert_eq!(answer.unwrap().nonce, bytes(&case.nonce));
+        } else {
+            prop_assert_eq!(answer, Err(ChallengeError::Unsolved));
+        }
     }
 
     #[test]
