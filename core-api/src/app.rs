@@ -145,7 +145,8 @@ impl App {
     ) -> anyhow::Result<()> {
         let listening = tokio::spawn(catalogue::listen(self.clone()));
         let stopping = self.stopping.clone();
-        let served = axum::serve(listener, self.router())
+        let front = tower::make::Shared::new(catalogue::quick::Front::new(self.clone()));
+        let served = axum::serve(listener, front)
             .with_graceful_shutdown(async move {
                 shutdown.await;
                 stopping.cancel();

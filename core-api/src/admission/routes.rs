@@ -107,6 +107,9 @@ pub(super) async fn leave(
     }
     tx.commit().await?;
     app.sessions.ended(shopper.jti);
-    app.catalogue.changed(&app, shopper.event);
+    for row in &holds {
+        let hold = HoldId(row.get(0));
+        app.catalogue.hold_changed(&app, shopper.event, hold);
+    }
     Ok(StatusCode::NO_CONTENT)
 }

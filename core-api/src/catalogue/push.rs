@@ -1,38 +1,158 @@
-//! News of changes, between processes: counted and published in Redis, heard by every server.
+//! News of changes. Whoever commits one says which hold it was about; in a moment the seats of all
+//! those holds are read in one statement, taken into this process' boards, patched in Redis and
+//! published to every other server. Read after the commit and stamped by the database's clock,
+//! news can't be older than what it is about, and may arrive in any order.
 
-use super::load::changes_key;
+use super::shared;
+use super::states::{Change, FREE, HELD, SOLD, Stamp};
 use crate::app::App;
-use catraca_domain::ids::EventNumber;
+use crate::error::ApiError;
+use catraca_domain::ids::{EventNumber, HoldId};
 use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use uuid::Uuid;
 
-/// Redis channel: each message is an event's number.
-const CHANNEL: &str = "avail:changed";
+/// Redis channel: each message is [`News`].
+const CHANNEL: &str = "avail:news";
 /// Changes within this time are told once.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(10);
+/// More seats at once are not named: all are read again.
+const SEATS_MAX: usize = 2_000;
 
-/// Tells the other processes, in a moment.
-pub(super) async fn publish(app: &App, event: EventNumber) {
-    let mut redis = app.redis.clone();
-    let mut news = redis::pipe();
-    news.incr(changes_key(event), 1).ignore();
-    news.expire(changes_key(event), 86_400).ignore();
-    news.publish(CHANNEL, event.0).ignore();
-    app.breaker.ask(news.query_async::<()>(&mut redis)).await;
+/// A message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct News {
+    pub(super) event: i32,
+    /// Nothing: anything may have changed.
+    pub(super) seats: Option<Look>,
 }
 
-/// How long [`publish`] is put off, to gather changes.
-pub(super) async fn gather() {
+/// Look, as they were at `stamp`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Look {
+    /// Of the plan.
+    pub(super) version: i64,
+    pub(super) stamp: Stamp,
+    /// Section, ordinal, state.
+    pub(super) seats: Vec<(String, i32, u8)>,
+}
+
+/// What is still to be told of an event.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    pub(super) holds: Vec<Uuid>,
+    /// Something else.
+    pub(super) anything: bool,
+}
+
+/// Tells of everything that gathers from now on for a moment.
+pub(super) async fn tell_soon(app: App, event: EventNumber) {
     tokio::time::sleep(GATHER).await;
+    let Untold { holds, anything } = app.catalogue.untold(event);
+    let mut unknown = anything;
+    if !holds.is_empty() {
+        match seats_of(&app, event, &holds).await {
+            Ok(Some(seats)) => {
+                app.catalogue.heard(event, Some(&seats));
+                let seats = Some(seats);
+                shared::tell(
+                    &app,
+                    CHANNEL,
+                    &News {
+                        event: event.0,
+                        seats,
+                    },
+                )
+                .await;
+            }
+            Ok(None) => unknown = true,
+            Err(error) => {
+                tracing::debug!(?error, event = event.0, "which seats changed is not known");
+                unknown = true;
+            }
+        }
+    }
+    if unknown {
+        // Heard here when it happened.
+        let news = News {
+            event: event.0,
+            seats: None,
+        };
+        shared::tell(&app, CHANNEL, &news).await;
+    }
 }
 
-/// Listens for ever; comes back by itself when Redis does. Deaf, a server still looks once a second.
+/// The seats that these holds were granted, whoever has them now. `None`: too many to name.
+async fn seats_of(app: &App, event: EventNumber, holds: &[Uuid]) -> Result<Option<Look>, ApiError> {
+    let db = app.db.get().await?;
+    let query = db
+        .prepare_cached(
+            "SELECT e.version, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint,
+                    s.section, s.ordinal, s.state,
+                    s.held_until IS NOT NULL AND s.held_until < statement_timestamp()
+             FROM (SELECT DISTINCT g.section, g.ordinal FROM holds h,
+                       jsonb_to_recordset(h.seats) AS g (section text, ordinal integer)
+                   WHERE h.event_id = $1 AND h.hold_id = ANY ($2)) granted
+             JOIN seats s ON s.event_id = $1 AND s.section = granted.section
+                  AND s.ordinal = granted.ordinal
+             JOIN events e ON e.event_id = $1
+             LIMIT $3",
+        )
+        .await?;
+    let most = i64::try_from(SEATS_MAX).unwrap_or(0) + 1;
+    let rows = db.query(&query, &[&event.0, &holds, &most]).await?;
+    let Some(first) = rows.first().filter(|_| rows.len() <= SEATS_MAX) else {
+        return Ok(None);
+    };
+    let seat = |row: &tokio_postgres::Row| {
+        let state = match row.get::<_, &str>(4) {
+            "sold" => SOLD,
+            "held" if !row.get::<_, bool>(5) => HELD,
+            _ => FREE,
+        };
+        (row.get(2), row.get(3), state)
+    };
+    Ok(Some(Look {
+        version: first.get(0),
+        stamp: first.get(1),
+        seats: rows.iter().map(seat).collect(),
+    }))
+}
+
+impl Look {
+    /// By the sections' places in a plan. `None`: it has no such section.
+    pub(super) fn changes(&self, plan: &super::plan::Plan) -> Option<Vec<Change>> {
+        if self.version != plan.version {
+            return None;
+        }
+        let change = |(section, ordinal, state): &(String, i32, u8)| {
+            Some(Change {
+                section: plan.index_of(section)?,
+                ordinal: usize::try_from(*ordinal).ok()?,
+                state: (*state <= SOLD).then_some(*state)?,
+                stamp: self.stamp,
+            })
+        };
+        self.seats.iter().map(change).collect()
+    }
+}
+
+/// Tells in a while: the change of a hold.
+pub(super) fn note(untold: &mut Untold, hold: Option<HoldId>) {
+    match hold {
+        Some(hold) => untold.holds.push(hold.0),
+        None => untold.anything = true,
+    }
+}
+
+/// Listens for ever; comes back by itself when Redis does. Deaf, a server still looks twice a second.
 pub(crate) async fn listen(app: App) {
     loop {
         if let Err(error) = hear(&app).await {
             tracing::debug!(%error, "not listening for changes");
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
@@ -42,8 +162,11 @@ async fn hear(app: &App) -> anyhow::Result<()> {
     news.subscribe(CHANNEL).await?;
     let mut messages = news.on_message();
     while let Some(message) = messages.next().await {
-        let event: i32 = message.get_payload()?;
-        app.catalogue.heard(EventNumber(event));
+        let Ok(News { event, seats }) = serde_json::from_slice(message.get_payload_bytes()) else {
+            metrics::counter!("catraca_catalogue_disagreements_total").increment(1);
+            continue;
+        };
+        app.catalogue.heard(EventNumber(event), seats.as_ref());
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The catalogue's calls: public, from memory, with `ETag`.
 
-use super::snapshot::{Document, Snapshot};
+use super::board::Board;
+use super::document::Document;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::http::params::{Path, slug};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use catraca_domain::problem::Kind;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ const EVENTS_MAX: i64 = 500;
 /// `GET /api/v1/events`: what is to come, soonest first.
 pub(super) async fn list(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     let document = app.catalogue.list(&app).await?;
-    Ok(answer(&headers, &document))
+    Ok(document.answer(&headers))
 }
 
 pub(super) async fn load_list(app: &App) -> Result<Document, ApiError> {
@@ -41,7 +42,7 @@ pub(super) async fn load_list(app: &App) -> Result<Document, ApiError> {
         })
         .collect();
     let body = json!({ "events": events });
-    Ok(Document::new(&body, &[body.to_string().as_bytes()]))
+    Ok(Document::json(&body, &[body.to_string().as_bytes()]))
 }
 
 /// `GET /api/v1/events/{event}`.
@@ -50,7 +51,7 @@ pub(super) async fn event(
     headers: HeaderMap,
     Path(event): Path<String>,
 ) -> Result<Response, ApiError> {
-    Ok(answer(&headers, snapshot(&app, &event).await?.event()))
+    Ok(board(&app, &event).await?.event().answer(&headers))
 }
 
 /// `GET /api/v1/events/{event}/availability`.
@@ -59,10 +60,8 @@ pub(super) async fn availability(
     headers: HeaderMap,
     Path(event): Path<String>,
 ) -> Result<Response, ApiError> {
-    Ok(answer(
-        &headers,
-        snapshot(&app, &event).await?.availability(),
-    ))
+    let board = board(&app, &event).await?;
+    Ok(board.availability(|document| document.answer(&headers)))
 }
 
 /// `GET /api/v1/events/{event}/sections/{section}/seats`.
@@ -71,43 +70,17 @@ pub(super) async fn seats(
     headers: HeaderMap,
     Path((event, section)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let snapshot = snapshot(&app, &event).await?;
-    match snapshot.seats(&section) {
-        Some(document) => Ok(answer(&headers, document)),
-        None => Err(ApiError::new(Kind::NOT_FOUND, "No such section.")),
-    }
+    let board = board(&app, &event).await?;
+    board
+        .seats(&section, |document| document.answer(&headers))
+        .ok_or_else(|| ApiError::new(Kind::NOT_FOUND, "No such section."))
 }
 
-async fn snapshot(app: &App, event: &str) -> Result<Arc<Snapshot>, ApiError> {
-    let number = app.catalogue.number_of(app, &slug(event)?).await?;
+async fn board(app: &App, event: &str) -> Result<Arc<Board>, ApiError> {
+    let slug = slug(event)?;
+    let number = app.catalogue.number_of(app, &slug).await?;
     let number = number.ok_or_else(|| ApiError::new(Kind::NOT_FOUND, "No such event."))?;
-    app.catalogue.snapshot(app, number).await
-}
-
-fn answer(headers: &HeaderMap, document: &Document) -> Response {
-    let known = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| tag.trim() == "*" || same(tag.trim(), &document.etag));
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let json = [(header::CONTENT_TYPE, "application/json")];
-        (json, document.body.clone()).into_response()
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, document.etag.clone());
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, no-cache"),
-    );
-    response
-}
-
-/// Weak comparison (RFC 9110, 8.8.3.2).
-fn same(tag: &str, etag: &HeaderValue) -> bool {
-    let bare = |tag: &str| tag.trim_start_matches("W/").to_owned();
-    etag.to_str().is_ok_and(|etag| bare(etag) == bare(tag))
+    let board = app.catalogue.board(app, number).await?;
+    app.catalogue.remember(&slug, number);
+    Ok(board)
 }

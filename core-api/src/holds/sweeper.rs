@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::error::ApiError;
 use crate::worker::every;
-use catraca_domain::ids::EventNumber;
+use catraca_domain::ids::{EventNumber, HoldId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,23 +41,24 @@ pub async fn seats(app: &App) -> Result<(), ApiError> {
         let rows = db
             .query(
                 "WITH due AS MATERIALIZED (
-                     SELECT event_id, section, ordinal, held_until FROM seats
+                     SELECT event_id, section, ordinal, hold_id, held_until FROM seats
                      WHERE state = 'held' AND held_until < now()
                      ORDER BY held_until LIMIT $1 FOR UPDATE SKIP LOCKED)
                  UPDATE seats s SET state = 'free', hold_id = NULL, held_until = NULL
                  FROM due WHERE s.event_id = due.event_id AND s.section = due.section
                    AND s.ordinal = due.ordinal
-                 RETURNING s.event_id, extract(epoch FROM now() - due.held_until)::float8",
+                 RETURNING s.event_id, extract(epoch FROM now() - due.held_until)::float8,
+                           due.hold_id",
                 &[&BATCH],
             )
             .await?;
-        let mut events = BTreeSet::new();
+        let mut holds = BTreeSet::new();
         for row in &rows {
-            events.insert(EventNumber(row.get(0)));
+            holds.insert((EventNumber(row.get(0)), HoldId(row.get(2))));
             metrics::histogram!("catraca_sweep_lag_seconds").record(row.get::<_, f64>(1));
         }
-        for event in events {
-            app.catalogue.changed(app, event);
+        for (event, hold) in holds {
+            app.catalogue.hold_changed(app, event, hold);
         }
         metrics::counter!("catraca_seats_swept_total").increment(rows.len() as u64);
         if i64::try_from(rows.len()).unwrap_or(0) < BATCH {

@@ -136,7 +136,7 @@ async fn attempt_once(
     let reply = (StatusCode::CREATED, json!(view));
     once.keep(&tx, &reply).await?;
     tx.commit().await?;
-    app.catalogue.changed(app, shopper.event);
+    app.catalogue.hold_changed(app, shopper.event, claim.hold);
     Ok(Some(reply))
 }
 

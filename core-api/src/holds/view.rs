@@ -135,7 +135,7 @@ pub(super) async fn release(
     if next != from {
         free(&tx, &shopper, hold, row.get(1)).await?;
         tx.commit().await?;
-        app.catalogue.changed(&app, shopper.event);
+        app.catalogue.hold_changed(&app, shopper.event, hold);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -183,7 +183,8 @@ pub(super) async fn sell(app: &App, facts: &Facts, again: bool) -> Result<Writte
         }
     }
     tx.commit().await?;
-    app.catalogue.changed(app, facts.deal.event);
+    app.catalogue
+        .hold_changed(app, facts.deal.event, facts.deal.hold);
     Ok(Written::Yes)
 }
 
@@ -261,7 +262,8 @@ pub(super) async fn close(
     sale::give_back(&tx, facts.deal).await?;
     set_status(&tx, facts, status, failure).await?;
     tx.commit().await?;
-    app.catalogue.changed(app, facts.deal.event);
+    app.catalogue
+        .hold_changed(app, facts.deal.event, facts.deal.hold);
     Ok(Written::Yes)
 }
 

@@ -95,6 +95,11 @@ impl Shop {
         Self::open_with("redis://127.0.0.1:1/".to_owned(), "http://127.0.0.1:1").await
     }
 
+    /// With a Redis of its own.
+    pub(crate) async fn open_with_redis(url: &str) -> Self {
+        Self::open_with(url.to_owned(), "http://127.0.0.1:1").await
+    }
+
     /// With this login provider, on an address that it knows.
     pub(crate) async fn open_at(core: TcpListener, issuer: &str) -> Self {
         Self::open_on(core, redis_url(), issuer).await

@@ -1,8 +1,7 @@
 use crate::common::Shop;
 use crate::common::reply::Reply;
-use redis::AsyncCommands as _;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 const CSV: &str = "section,kind,row,seat,capacity,price_minor,x,y\n\
@@ -111,31 +110,6 @@ async fn without_redis_a_second_at_most() {
     assert_eq!(shop.hold(&ana, "k", &wish).await.status, 201);
     let seen = until_free(&shop, &second, 1, 18).await;
     assert!(seen < Duration::from_secs(1), "{seen:?}");
-    shop.close().await;
-}
-
-#[tokio::test]
-async fn a_lying_redis_is_not_believed_for_longer() {
-    let shop = Shop::open().await;
-    shop.event("hamlet", 4, 300, CSV).await;
-    let number = shop.event_number("hamlet").await;
-    let core = shop.core.clone();
-    until_free(&shop, &core, 1, 20).await;
-    let mut redis = shop.app.redis.clone();
-    for lie in [
-        "garbage".to_owned(),
-        json!({"version": 2, "changes": 0, "as_of_unix_ms": i64::MAX, "states": []}).to_string(),
-        json!({"version": 2, "changes": 1, "as_of_unix_ms": 0, "states": ["ff", "s"]}).to_string(),
-        Value::Null.to_string(),
-    ] {
-        let key = format!("avail:{{{}}}", number.0);
-        let _: () = redis.set(key, lie).await.unwrap();
-        let _: () = redis.publish("avail:changed", number.0).await.unwrap();
-        for _ in 0..10 {
-            assert_eq!(free(&shop, &core, 1).await, 20);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
     shop.close().await;
 }
 

@@ -9,6 +9,7 @@ mod common;
 
 mod adjacent;
 mod admission;
+mod availability;
 mod bad_input;
 mod bad_operator_input;
 mod catalogue;
