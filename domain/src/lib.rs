@@ -5,7 +5,7 @@
 //!
 //! In the order in which a visitor meets them: [`challenge`], [`lease`] and [`place`] (arrival),
 //! [`draw`], [`room`] and [`release`] (waiting), [`admission`] and [`admission_log`] (entry),
-//! [`reservation`] (a hold), [`settlement`] (money).
+//! [`reservation`] (a hold), [`settlement`] and [`ledger`] (money).
 
 pub mod admission;
 pub mod admission_log;
@@ -16,6 +16,7 @@ pub mod hex32;
 pub mod ids;
 pub mod keyring;
 pub mod lease;
+pub mod ledger;
 pub mod money;
 pub mod place;
 pub mod problem;

@@ -49,6 +49,16 @@ impl OrderStatus {
     }
 }
 
+impl OrderStatus {
+    /// Whether it ended without tickets.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Queued | Self::AwaitingPayment | Self::Paid => false,
+            Self::Failed | Self::Expired | Self::Refunded => true,
+        }
+    }
+}
+
 impl std::str::FromStr for OrderStatus {
     type Err = UnknownStatus;
 
@@ -165,6 +175,8 @@ pub enum Step {
     Void,
     /// Give the money back.
     Refund,
+    /// Give a part of the money back that was asked for; the order stays paid.
+    RefundPart,
     /// Issue tickets; the order is paid.
     FinishPaid,
     /// Free the seats if they are ours; the order has this status for good.
@@ -214,15 +226,50 @@ pub fn next_step(order: OrderStatus, seats: Seats, payment: Payment) -> Step {
     }
 }
 
-/// The next step when an operator wants the order refunded: as [`next_step`], but money that was
-/// rightly taken goes back too. The seats follow once the refund is done, by
-/// `Close(Refunded)`.
-pub fn next_step_refunding(order: OrderStatus, seats: Seats, payment: Payment) -> Step {
-    match (order, payment) {
-        (OrderStatus::Paid, Payment::Captured) => Step::Refund,
+/// What an operator wants of a paid order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// A part of the money goes back first.
+    Part,
+    /// All of it goes back.
+    All,
+}
+
+/// [`next_step`] when an operator wants something of the order: money that was rightly taken goes
+/// back too. The seats of a whole refund follow once it is done, by `Close(Refunded)`; those of a
+/// part were given back when it was asked for.
+pub fn next_step_wanting(
+    order: OrderStatus,
+    seats: Seats,
+    payment: Payment,
+    wanted: Wanted,
+) -> Step {
+    match (order, payment, wanted) {
+        (OrderStatus::Paid, Payment::Captured, Wanted::Part) => Step::RefundPart,
+        (OrderStatus::Paid, Payment::Captured, Wanted::All) => Step::Refund,
         // Not to be forgotten while the provider can't say how things are.
-        (OrderStatus::Paid, Payment::Pending) => Step::Wait,
+        (OrderStatus::Paid, Payment::Pending, Wanted::Part | Wanted::All) => Step::Wait,
         _ => next_step(order, seats, payment),
+    }
+}
+
+/// The next step when an operator has decided that a quarantined order ends and whatever was taken
+/// goes back. Amounts no longer matter, so a payment is `Mismatched` only by its currency.
+pub fn next_step_giving_back(order: OrderStatus, payment: Payment) -> Step {
+    use Payment as P;
+    match payment {
+        P::Mismatched => Step::Quarantine,
+        P::Pending => Step::Wait,
+        P::Open | P::Approved | P::Authorised => Step::Void,
+        P::Captured => Step::Refund,
+        P::NotStarted | P::Dead | P::Refunded if order.is_over() => Step::Rest,
+        P::Refunded => Step::Close(OrderStatus::Refunded),
+        P::NotStarted | P::Dead => match order {
+            OrderStatus::Paid => Step::Close(OrderStatus::Refunded),
+            _ => Step::Close(OrderStatus::Failed),
+        },
     }
 }
 

@@ -5,8 +5,9 @@
 //! worker's steps the outside does something: the buyer agrees or is declined, the hold runs out,
 //! a seat is lost, the provider lets the money go, falls silent, or an operator wants a refund.
 
+use catraca_domain::ledger::{Account, Totals};
 use catraca_domain::settlement::{
-    OrderStatus, Payment, Seats, Step, next_step, next_step_refunding,
+    OrderStatus, Payment, Seats, Step, Wanted, next_step, next_step_giving_back, next_step_wanting,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -30,6 +31,9 @@ const PAYMENTS: [Payment; 9] = [
     Payment::Dead,
     Payment::Mismatched,
 ];
+
+/// What the order costs; a part that goes back is 1.
+const PRICE: i64 = 3;
 
 /// Whose the seats are, in truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +61,14 @@ struct World {
     silent: bool,
     tickets: bool,
     refund_wanted: bool,
+    /// Parts that are to go back, and those that did.
+    parts_wanted: i64,
+    /// An operator has ended it after it was quarantined.
+    giving_back: bool,
+    /// What is entered of it.
+    ledger: Totals,
+    /// What the provider gave back, of [`PRICE`].
+    given_back: i64,
     /// Money taken and given back so far: more than once would be a crime.
     captures: u8,
     refunds: u8,
@@ -78,9 +90,12 @@ enum Outside {
     Refund,
     RefundAtDesk,
     Refuse,
+    RefundPart,
+    PartAtDesk,
+    GiveBack,
 }
 
-const OUTSIDE: [Outside; 10] = [
+const OUTSIDE: [Outside; 13] = [
     Outside::Agree,
     Outside::Decline,
     Outside::HoldEnds,
@@ -91,6 +106,9 @@ const OUTSIDE: [Outside; 10] = [
     Outside::Refund,
     Outside::RefundAtDesk,
     Outside::Refuse,
+    Outside::RefundPart,
+    Outside::PartAtDesk,
+    Outside::GiveBack,
 ];
 
 impl World {
@@ -103,11 +121,30 @@ impl World {
             silent: false,
             tickets: false,
             refund_wanted: false,
+            parts_wanted: 0,
+            giving_back: false,
+            ledger: Totals::default(),
+            given_back: 0,
             captures: 0,
             refunds: 0,
             two_steps,
             will_refuse: false,
         }
+    }
+
+    /// Money and books as they are when an order is what this one is.
+    fn with_books(mut self) -> Self {
+        let taken = matches!(self.payment, Payment::Captured | Payment::Refunded);
+        self.captures = u8::from(taken);
+        self.refunds = u8::from(self.payment == Payment::Refunded);
+        self.given_back = i64::from(self.refunds) * PRICE;
+        if taken {
+            self.ledger.captured = PRICE;
+        }
+        if taken && matches!(self.order, OrderStatus::Paid | OrderStatus::Refunded) {
+            self.ledger.issued = PRICE;
+        }
+        self
     }
 
     fn seats(&self) -> Seats {
@@ -129,12 +166,37 @@ impl World {
     }
 
     fn step(&self) -> Step {
-        let decide = if self.refund_wanted {
-            next_step_refunding
-        } else {
-            next_step
+        if self.giving_back {
+            return next_step_giving_back(self.order, self.seen());
+        }
+        let wanted = match (self.parts_wanted, self.refund_wanted) {
+            (1.., _) => Wanted::Part,
+            (_, true) => Wanted::All,
+            _ => Wanted::Nothing,
         };
-        decide(self.order, self.seats(), self.seen())
+        next_step_wanting(self.order, self.seats(), self.seen(), wanted)
+    }
+
+    /// Enters a change, which must be one that may be entered.
+    fn enter(&mut self, after: Totals) {
+        let entries = self.ledger.entries_to(&after);
+        let entries = entries.unwrap_or_else(|error| panic!("{error}: {self:?} to {after:?}"));
+        for entry in entries {
+            let total = self.ledger.of_mut(entry.kind);
+            *total += entry.amount_minor;
+            assert_eq!(*total, entry.total_minor);
+        }
+        assert_eq!(self.ledger, after);
+    }
+
+    /// The worker writes down what the provider says.
+    fn note(&mut self) {
+        let captured = i64::from(self.captures) * PRICE;
+        self.enter(self.ledger.seen(captured, self.given_back));
+        if self.order == OrderStatus::Paid && self.payment == Payment::Captured {
+            let unasked = self.ledger.given_back_unasked();
+            self.enter(self.ledger.revoke(unasked));
+        }
     }
 
     /// The outside acts; `None` when it can't from here.
@@ -163,6 +225,24 @@ impl World {
             (Outside::RefundAtDesk, Payment::Captured) => {
                 self.payment = Payment::Refunded;
                 self.refunds += 1;
+                self.given_back = PRICE;
+            }
+            // At least 1 must be left to be given back, or it is the whole.
+            (Outside::RefundPart, _)
+                if self.order == OrderStatus::Paid
+                    && !self.refund_wanted
+                    && self.ledger.issued - self.ledger.revoked > 1 =>
+            {
+                self.parts_wanted += 1;
+                self.enter(self.ledger.revoke(1));
+            }
+            (Outside::PartAtDesk, Payment::Captured)
+                if self.given_back + self.parts_wanted + 1 < PRICE =>
+            {
+                self.given_back += 1;
+            }
+            (Outside::GiveBack, _) if !self.giving_back && !self.order.is_over() => {
+                self.giving_back = true;
             }
             (Outside::Refuse, _) if !self.will_refuse => self.will_refuse = true,
             _ => return None,
@@ -172,13 +252,17 @@ impl World {
 
     /// The worker takes its step. `None` when it has nothing to do.
     fn work(mut self) -> Option<Self> {
+        let before = self;
+        if !self.silent {
+            self.note();
+        }
         match self.step() {
             Step::Start => {
                 assert_eq!(self.chairs, Chairs::Ours, "started for nothing: {self:?}");
                 self.payment = Payment::Open;
                 self.order = OrderStatus::AwaitingPayment;
             }
-            Step::Wait | Step::Rest | Step::Quarantine => return None,
+            Step::Wait | Step::Rest | Step::Quarantine => return (self != before).then_some(self),
             Step::Authorise => {
                 assert_eq!(self.payment, Payment::Approved);
                 self.payment = if self.will_refuse {
@@ -217,6 +301,20 @@ impl World {
                 assert_eq!(self.payment, Payment::Captured);
                 self.payment = Payment::Refunded;
                 self.refunds += 1;
+                self.given_back = PRICE;
+                self.note();
+            }
+            Step::RefundPart => {
+                assert_eq!(
+                    (self.order, self.payment),
+                    (OrderStatus::Paid, Payment::Captured)
+                );
+                self.parts_wanted -= 1;
+                self.given_back += 1;
+                if self.given_back == PRICE {
+                    self.payment = Payment::Refunded;
+                }
+                self.note();
             }
             Step::FinishPaid => {
                 assert_eq!(
@@ -224,6 +322,7 @@ impl World {
                     (Chairs::Sold, Payment::Captured)
                 );
                 self.tickets = true;
+                self.enter(self.ledger.issue());
                 self.order = OrderStatus::Paid;
             }
             Step::Close(status) => {
@@ -234,6 +333,7 @@ impl World {
                     "closed over money: {self:?}"
                 );
                 self.tickets = false;
+                self.enter(self.ledger.revoke_all());
                 self.order = status;
                 if matches!(self.chairs, Chairs::Sold | Chairs::Ours) {
                     self.chairs = Chairs::Free;
@@ -247,9 +347,17 @@ impl World {
     fn check_always(&self) {
         assert!(self.captures <= 1, "charged twice: {self:?}");
         assert!(
-            self.refunds <= self.captures,
+            self.refunds <= self.captures && self.given_back <= i64::from(self.captures) * PRICE,
             "gave back more than was taken: {self:?}"
         );
+        let accounts = [Account::Provider, Account::Owed, Account::Sales];
+        let sum: i64 = accounts
+            .map(|account| self.ledger.balance(account))
+            .iter()
+            .sum();
+        assert_eq!(sum, 0, "does not balance: {self:?}");
+        let sold = -self.ledger.balance(Account::Sales);
+        assert_eq!(sold > 0, self.tickets, "sold, but no tickets: {self:?}");
         if self.tickets {
             assert_eq!(
                 self.chairs,
@@ -261,6 +369,17 @@ impl World {
 
     /// What must hold where the worker has nothing more to do.
     fn check_settled(&self) {
+        // Whoever has come to rest is owed nothing, and the provider holds what was sold.
+        let open = matches!(
+            self.order,
+            OrderStatus::Queued | OrderStatus::AwaitingPayment
+        );
+        if !self.silent && !open {
+            assert_eq!(self.ledger.balance(Account::Owed), 0, "owed: {self:?}");
+            let taken = i64::from(self.captures) * PRICE;
+            let held = self.ledger.balance(Account::Provider);
+            assert_eq!(held, taken - self.given_back, "{self:?}");
+        }
         match self.order {
             OrderStatus::Queued | OrderStatus::AwaitingPayment => {
                 assert_eq!(self.step(), Step::Wait, "stuck: {self:?}");
@@ -276,7 +395,8 @@ impl World {
                     self.tickets && self.chairs == Chairs::Sold,
                     "no seats: {self:?}"
                 );
-                let kept_in_mind = !self.refund_wanted || self.step() == Step::Wait;
+                let wanted = self.refund_wanted || self.parts_wanted > 0 || self.giving_back;
+                let kept_in_mind = !wanted || self.step() == Step::Wait;
                 assert!(kept_in_mind, "refund forgotten: {self:?}");
             }
             OrderStatus::Failed | OrderStatus::Expired | OrderStatus::Refunded => {
@@ -284,7 +404,7 @@ impl World {
                     !self.tickets && self.chairs != Chairs::Sold,
                     "kept seats: {self:?}"
                 );
-                let owed = self.captures > self.refunds;
+                let owed = i64::from(self.captures) * PRICE > self.given_back;
                 assert!(self.silent || !owed, "kept money: {self:?}");
             }
         }
@@ -297,7 +417,6 @@ fn every_combination_has_a_step() {
         for seats in SEATS {
             for payment in PAYMENTS {
                 let step = next_step(order, seats, payment);
-                let refunding = next_step_refunding(order, seats, payment);
                 if let Step::Close(status) = step {
                     assert!(status.is_final(), "{order:?} {seats:?} {payment:?}");
                     assert_ne!(status, order, "closed as what it is: loops forever");
@@ -309,12 +428,19 @@ fn every_combination_has_a_step() {
                 if payment == Payment::Mismatched && order != OrderStatus::Refunded {
                     assert_eq!(step, Step::Quarantine);
                 }
-                if step != refunding {
-                    let expected = match payment {
-                        Payment::Captured => Step::Refund,
-                        _ => Step::Wait,
-                    };
-                    assert_eq!((order, refunding), (OrderStatus::Paid, expected));
+                for (wanted, wish) in [(Wanted::Part, Step::RefundPart), (Wanted::All, Step::Refund)] {
+                    let wanting = next_step_wanting(order, seats, payment, wanted);
+                    if step != wanting {
+                        let expected = match payment {
+                            Payment::Captured => wish,
+                            _ => Step::Wait,
+                        };
+                        assert_eq!((order, wanting), (OrderStatus::Paid, expected));
+                    }
+                }
+                let giving_back = next_step_giving_back(order, payment);
+                if let Step::Close(status) = giving_back {
+                    assert!(status.is_over() && !order.is_over());
                 }
             }
         }
@@ -378,7 +504,8 @@ fn every_state_comes_to_rest() {
                         will_refuse: flag(2),
                         two_steps: flag(3),
                         ..World::new(false)
-                    };
+                    }
+                    .with_books();
                     let mut steps = 0;
                     while let Some(next) = world.work() {
                         world = next;
