@@ -33,6 +33,7 @@ CREATE TABLE ledger (
         ('refunded', 'owed', 'provider')))
 );
 CREATE INDEX ledger_in_order ON ledger (event_id, entry);
+CREATE INDEX ledger_recent ON ledger (posted_at);
 
 CREATE FUNCTION ledger_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -196,9 +196,9 @@ const CALLS: &[Call] = &[
     Call(
         Post,
         "/api/v1/admin/orders/{order}/refund",
-        "Refund an order, once",
-        200,
-        None,
+        "Refund an order, or a part of it, once",
+        202,
+        Some("RefundRequest"),
     ),
 ];
 
@@ -213,6 +213,16 @@ mod shapes {
         hold: String,
         /// A payment provider: `card`, `paypal`.
         provider: String,
+    }
+
+    /// Neither tickets nor amount: the whole order.
+    #[derive(ToSchema)]
+    pub(super) struct RefundRequest {
+        /// Live tickets of the order.
+        tickets: Option<Vec<String>>,
+        /// In minor units, less than what is left.
+        amount_minor: Option<i64>,
+        reason: Option<String>,
     }
 
     /// A room's settings.
@@ -266,6 +276,7 @@ pub fn document() -> OpenApi {
         schema::<admin::NewEvent>(),
         schema::<admin::EventChange>(),
         schema::<shapes::OrderRequest>(),
+        schema::<shapes::RefundRequest>(),
         schema::<shapes::RoomSettings>(),
         schema::<shapes::RoomMessage>(),
         schema::<shapes::FieldError>(),

@@ -428,7 +428,10 @@ fn every_combination_has_a_step() {
                 if payment == Payment::Mismatched && order != OrderStatus::Refunded {
                     assert_eq!(step, Step::Quarantine);
                 }
-                for (wanted, wish) in [(Wanted::Part, Step::RefundPart), (Wanted::All, Step::Refund)] {
+                for (wanted, wish) in [
+                    (Wanted::Part, Step::RefundPart),
+                    (Wanted::All, Step::Refund),
+                ] {
                     let wanting = next_step_wanting(order, seats, payment, wanted);
                     if step != wanting {
                         let expected = match payment {

@@ -195,3 +195,50 @@ pub async fn give_back(tx: &Transaction<'_>, deal: Deal) -> Result<(), ApiError>
     }
     Ok(())
 }
+
+/// Frees some seats of a sold order; the hold then stands for the rest, which must be at least one.
+///
+/// # Errors
+/// The database's; seats that are not sold to the order.
+pub async fn give_back_part(
+    tx: &Transaction<'_>,
+    deal: Deal,
+    sections: &[String],
+    ordinals: &[i32],
+) -> Result<(), ApiError> {
+    lock_hold(tx, deal).await?;
+    let rows = tx
+        .query(
+            "SELECT 1 FROM seats WHERE event_id = $1 AND order_id = $4 AND state = 'sold'
+               AND (section, ordinal) IN (SELECT * FROM unnest($2::text[], $3::integer[]))
+             ORDER BY section, ordinal FOR UPDATE",
+            &[&deal.event.0, &sections, &ordinals, &deal.order.0],
+        )
+        .await?;
+    expect_rows(
+        rows.len() as u64,
+        ordinals.len() as u64,
+        "seats to give back",
+    )?;
+    let touched = tx
+        .execute(
+            "UPDATE seats SET state = 'free', hold_id = NULL, held_until = NULL, order_id = NULL
+             WHERE event_id = $1 AND order_id = $4 AND state = 'sold'
+               AND (section, ordinal) IN (SELECT * FROM unnest($2::text[], $3::integer[]))",
+            &[&deal.event.0, &sections, &ordinals, &deal.order.0],
+        )
+        .await?;
+    expect_rows(touched, ordinals.len() as u64, "seats given back")?;
+    let touched = tx
+        .execute(
+            "UPDATE holds h SET quantity = quantity - cardinality($4::integer[]), seats = (
+                 SELECT jsonb_agg(g.seat ORDER BY g.place)
+                 FROM jsonb_array_elements(h.seats) WITH ORDINALITY AS g(seat, place)
+                 WHERE (g.seat->>'section', (g.seat->>'ordinal')::integer)
+                    NOT IN (SELECT * FROM unnest($3::text[], $4::integer[])))
+             WHERE event_id = $1 AND hold_id = $2 AND state = 'sold'",
+            &[&deal.event.0, &deal.hold.0, &sections, &ordinals],
+        )
+        .await?;
+    expect_rows(touched, 1, "hold without the seats given back")
+}

@@ -3,10 +3,11 @@
 //! A hold becomes an order ([`create`]): one transaction writes the order, its payment and the
 //! outbox row that sets [`crate::purchase`] going. The buyer follows it by asking ([`view`]) or by
 //! listening ([`stream`], told by [`changes`]), until it is final. An operator may have it
-//! refunded ([`refund`]).
+//! refunded ([`refund`]), whole or in part ([`part`]).
 
 pub mod changes;
 mod create;
+mod part;
 mod refund;
 mod stream;
 mod view;

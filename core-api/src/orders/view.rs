@@ -10,11 +10,13 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use catraca_domain::ids::{AccountId, EventNumber, HoldId, OrderId, TicketId};
-use catraca_domain::money::Money;
+use catraca_domain::money::{Currency, Money};
 use catraca_domain::problem::Kind;
 use catraca_domain::settlement::{OrderStatus, Payment};
 use serde::Serialize;
+use time::OffsetDateTime;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,7 +30,23 @@ pub(super) struct OrderView {
     provider: String,
     next_action: Option<NextAction>,
     tickets: Vec<TicketView>,
+    /// Parts that went back, or are on their way.
+    refunds: Vec<RefundView>,
+    /// What has gone back so far.
+    refunded: Money,
     failure: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct RefundView {
+    refund: Uuid,
+    amount: Money,
+    /// `pending` or `completed`; one that failed is with the operators, and pending for the buyer.
+    state: &'static str,
+    /// The seats that went back on sale with it.
+    seats: Vec<SeatView>,
+    #[serde(with = "time::serde::rfc3339")]
+    requested_at: OffsetDateTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -82,7 +100,7 @@ pub(super) async fn load(
     let row = sql::query_opt(
         &client,
         "SELECT e.slug, o.status, o.hold_id, h.seats, o.amount_minor, o.currency, o.provider,
-                p.state AS payment, p.redirect_url, o.failure
+                p.state AS payment, p.redirect_url, p.refunded_minor, o.failure
          FROM orders o
          JOIN holds h ON h.event_id = o.event_id AND h.hold_id = o.hold_id
          JOIN payments p ON p.event_id = o.event_id AND p.order_id = o.order_id
@@ -105,6 +123,18 @@ pub(super) async fn load(
         .await?;
         view.tickets = tickets.iter().map(ticket).collect();
     }
+    if matches!(view.status, OrderStatus::Paid | OrderStatus::Refunded) {
+        let refunds = sql::query(
+            &client,
+            "SELECT refund_id, amount_minor, state, seats, created_at FROM partial_refunds
+             WHERE event_id = $1 AND order_id = $2 ORDER BY created_at, refund_id",
+            &[&event.0, &order.0],
+        )
+        .await?;
+        let currency = view.total.currency;
+        let refunds = refunds.iter().map(|row| refund(row, currency));
+        view.refunds = refunds.collect::<Result<_, _>>()?;
+    }
     Ok(view)
 }
 
@@ -117,6 +147,24 @@ fn ticket(row: &Row) -> TicketView {
             seat: row.get(3),
         },
     }
+}
+
+fn refund(row: &Row, currency: Currency) -> Result<RefundView, ApiError> {
+    let seats: Vec<GrantedSeat> = serde_json::from_value(row.get(3))
+        .map_err(|error| ApiError::internal(format!("seats of a refund: {error}")))?;
+    Ok(RefundView {
+        refund: row.get(0),
+        amount: Money {
+            amount_minor: row.get(1),
+            currency,
+        },
+        state: match row.get(2) {
+            "completed" => "completed",
+            _ => "pending",
+        },
+        seats: seats.into_iter().map(seat).collect(),
+        requested_at: row.get(4),
+    })
 }
 
 fn read(row: &Row, order: OrderId) -> Result<OrderView, ApiError> {
@@ -149,6 +197,11 @@ fn read(row: &Row, order: OrderId) -> Result<OrderView, ApiError> {
             .filter(|_| to_pay)
             .map(|redirect_url| NextAction { redirect_url }),
         tickets: Vec::new(),
+        refunds: Vec::new(),
+        refunded: Money {
+            amount_minor: row.get("refunded_minor"),
+            currency,
+        },
         failure: row.get("failure"),
     })
 }

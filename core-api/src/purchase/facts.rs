@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use crate::holds::sale::{Deal, GrantedSeat};
 use catraca_domain::ids::{EventNumber, HoldId, Jti, OrderId};
 use catraca_domain::money::Money;
-use catraca_domain::settlement::{OrderStatus, Payment, Seats};
+use catraca_domain::settlement::{OrderStatus, Payment, Seats, Wanted};
 use catraca_payments::ProviderRef;
 use deadpool_postgres::GenericClient;
 use std::str::FromStr;
@@ -22,11 +22,16 @@ pub(crate) struct Facts {
     pub(crate) total: Money,
     pub(crate) quarantined: bool,
     pub(crate) refund_requested: bool,
+    pub(crate) wanted: Wanted,
+    /// An operator has ended it: whatever was taken goes back.
+    pub(crate) giving_back: bool,
     pub(crate) seats: Seats,
     pub(crate) granted: Vec<GrantedSeat>,
     pub(crate) hold_expires_at: OffsetDateTime,
     /// As it was last written down; the provider knows better.
     pub(crate) payment: Payment,
+    /// Given back as far as is written down, in minor units.
+    pub(crate) refunded_minor: i64,
     pub(crate) provider_ref: Option<ProviderRef>,
     /// Why the payment is as it is, in the provider's words.
     pub(crate) detail: Option<String>,
@@ -35,13 +40,16 @@ pub(crate) struct Facts {
 }
 
 const LOAD: &str = "
-    SELECT o.hold_id, o.jti, o.provider, o.status, o.amount_minor, o.currency,
+    SELECT o.hold_id, o.jti, o.provider, o.status, o.currency, o.giving_back,
+           coalesce(o.accepted_minor, o.amount_minor) AS amount_minor,
            o.quarantined IS NOT NULL AS quarantined,
            o.refund_requested_at IS NOT NULL AS refund_requested,
+           EXISTS (SELECT FROM partial_refunds r WHERE r.event_id = o.event_id
+                AND r.order_id = o.order_id AND r.state = 'requested') AS part_wanted,
            o.seats_gone_at IS NOT NULL AS gone,
            h.state = 'active' AND h.expires_at > now() AS live,
            h.quantity, h.seats, h.expires_at,
-           p.state AS payment, p.provider_ref, p.detail,
+           p.state AS payment, p.refunded_minor, p.provider_ref, p.detail,
            e.title, a.email,
            (SELECT count(*) FROM seats s WHERE s.event_id = o.event_id AND s.hold_id = o.hold_id
                 AND s.state = 'held') AS held,
@@ -86,10 +94,17 @@ fn read(row: &Row, event: EventNumber, order: OrderId) -> Result<Facts, ApiError
         total,
         quarantined: row.get("quarantined"),
         refund_requested: row.get("refund_requested"),
+        wanted: match (row.get("part_wanted"), row.get("refund_requested")) {
+            (true, _) => Wanted::Part,
+            (false, true) => Wanted::All,
+            (false, false) => Wanted::Nothing,
+        },
+        giving_back: row.get("giving_back"),
         seats: seats_of(row),
         granted,
         hold_expires_at: row.get("expires_at"),
         payment: parse(row, "payment")?,
+        refunded_minor: row.get("refunded_minor"),
         provider_ref: row
             .get::<_, Option<String>>("provider_ref")
             .map(ProviderRef::new),

@@ -16,6 +16,7 @@ mod consumer;
 mod desk;
 mod facts;
 mod lease;
+pub(crate) mod ledger;
 pub mod outbox;
 mod provider;
 mod reconcile;

@@ -39,6 +39,24 @@ pub async fn ask(tx: &Transaction<'_>, event: EventNumber, order: OrderId) -> Re
     Ok(())
 }
 
+/// [`ask`] by a row of its own: one under way may have been read without what is new.
+///
+/// # Errors
+/// The database's.
+pub async fn ask_anew(
+    tx: &Transaction<'_>,
+    event: EventNumber,
+    order: OrderId,
+) -> Result<(), ApiError> {
+    sql::execute(
+        tx,
+        "INSERT INTO outbox (event_id, order_id) VALUES ($1, $2)",
+        &[&event.0, &order.0],
+    )
+    .await?;
+    Ok(())
+}
+
 /// The look was taken. Returns how long the row had waited, in seconds, or nothing when it was
 /// marked before.
 ///

@@ -49,14 +49,36 @@ pub(crate) enum NoAnswer {
     Refused(String),
 }
 
+/// What the order is for, and whether the provider must say the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Price {
+    pub(crate) total: Money,
+    /// It all goes back: any amount of the same currency will do.
+    pub(crate) any: bool,
+}
+
+impl Price {
+    fn takes(self, amount: Money) -> bool {
+        amount == self.total || (self.any && amount.currency == self.total.currency)
+    }
+
+    /// Setting aside what is let go again can't be wrong.
+    fn sets_aside(self, amount: Money) -> bool {
+        amount == self.total || self.any
+    }
+}
+
 /// What the provider says, compared with what the order is for.
-pub(crate) fn read(status: PaymentStatus, total: Money) -> Known {
+pub(crate) fn read(status: PaymentStatus, price: Price) -> Known {
+    let total = price.total;
     match status {
         PaymentStatus::Open => Known::of(Payment::Open),
         PaymentStatus::Approved => Known::of(Payment::Approved),
-        PaymentStatus::Authorised { amount } if amount == total => Known::of(Payment::Authorised),
+        PaymentStatus::Authorised { amount } if price.sets_aside(amount) => {
+            Known::of(Payment::Authorised)
+        }
         PaymentStatus::Authorised { amount } => mismatch("authorised", amount, total),
-        PaymentStatus::Captured { amount, refunded } if amount == total => Known {
+        PaymentStatus::Captured { amount, refunded } if price.takes(amount) => Known {
             payment: if refunded.amount_minor >= amount.amount_minor {
                 Payment::Refunded
             } else {
@@ -87,7 +109,7 @@ fn mismatch(what: &str, amount: Money, total: Money) -> Known {
 pub(crate) struct AtProvider {
     pub(crate) adapter: Arc<dyn PaymentAdapter>,
     pub(crate) reference: ProviderRef,
-    pub(crate) total: Money,
+    pub(crate) price: Price,
 }
 
 impl AtProvider {
@@ -114,7 +136,7 @@ impl AtProvider {
 
     /// Takes the money.
     pub(crate) async fn capture(&self) -> Result<Known, NoAnswer> {
-        let call = self.adapter.capture(&self.reference, self.total);
+        let call = self.adapter.capture(&self.reference, self.price.total);
         let outcome = counted(&*self.adapter, "capture", call).await;
         self.outcome("capture", outcome).await
     }
@@ -123,7 +145,7 @@ impl AtProvider {
     pub(crate) async fn void(&self) -> Result<Known, NoAnswer> {
         let call = self.adapter.void(&self.reference);
         match counted(&*self.adapter, "void", call).await {
-            Ok(status) => Ok(read(status, self.total)),
+            Ok(status) => Ok(read(status, self.price)),
             Err(error) if error.is_transient() => Err(later(&error)),
             Err(error) => Err(NoAnswer::Refused(format!("void: {error}"))),
         }
@@ -148,7 +170,7 @@ impl AtProvider {
     /// the page is closed before the payment counts as dead.
     async fn settled(&self, status: PaymentStatus) -> Result<Known, NoAnswer> {
         let PaymentStatus::Failed { reason } = status else {
-            return Ok(read(status, self.total));
+            return Ok(read(status, self.price));
         };
         let after = self.void().await?;
         if after.payment == Payment::Dead {

@@ -2,6 +2,7 @@
 //! sees that it still is what the step was decided on; each says how many rows it must touch.
 
 use super::facts::Facts;
+use super::ledger::Book;
 use super::provider::Known;
 use super::sql;
 use crate::app::App;
@@ -103,13 +104,24 @@ pub(super) async fn started(
 pub(super) async fn payment(app: &App, facts: &Facts, known: &Known) -> Result<(), ApiError> {
     let mut client = app.db.get().await?;
     let tx = client.transaction().await?;
+    // Before the payment, as everywhere: what is written below refers to the order.
+    sql::query_opt(
+        &tx,
+        "SELECT 1 FROM orders WHERE event_id = $1 AND order_id = $2 FOR UPDATE",
+        &[&facts.deal.event.0, &facts.deal.order.0],
+    )
+    .await?;
     write_payment(&tx, facts, known).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Money once seen to be taken is not unsaid by an older or emptier answer.
-async fn write_payment(tx: &Transaction<'_>, facts: &Facts, known: &Known) -> Result<(), ApiError> {
+/// Money once seen to be taken is not unsaid by an older or emptier answer. The order is locked.
+async fn write_payment(
+    tx: &Transaction<'_>,
+    facts: &Facts,
+    known: &Known,
+) -> Result<Book, ApiError> {
     let detail = known.detail.as_deref().map(shorten);
     let touched = sql::execute(
         tx,
@@ -131,14 +143,24 @@ async fn write_payment(tx: &Transaction<'_>, facts: &Facts, known: &Known) -> Re
     )
     .await?;
     expect_rows(touched, 1, "payment written")?;
+    let mut book = Book::open(tx, facts.deal.event, facts.deal.order).await?;
+    book.enter_seen(tx).await?;
+    let unasked = book.totals.given_back_unasked();
+    if facts.status == OrderStatus::Paid && known.payment == Payment::Captured && unasked > 0 {
+        given_back_at_desk(tx, facts, &mut book, unasked).await?;
+    }
     if known.payment == Payment::Refunded && known.refunded_minor > 0 {
-        // Also where somebody gave the money back at the provider's own desk.
+        // Also where somebody gave the money back at the provider's own desk. What went back in
+        // parts before has rows of its own.
         let id = facts.deal.event.scoped_id(rand::random());
-        let touched = sql::execute(
+        sql::execute(
             tx,
             "INSERT INTO refunds (event_id, refund_id, order_id, amount_minor, reason, state,
                                   completed_at)
-             VALUES ($1, $3, $2, $4, 'given back at the provider', 'completed', now())
+             SELECT $1, $3, $2, $4 - given.back, 'given back at the provider', 'completed', now()
+             FROM (SELECT coalesce(sum(amount_minor), 0)::bigint AS back FROM partial_refunds
+                   WHERE event_id = $1 AND order_id = $2) AS given
+             WHERE $4 > given.back
              ON CONFLICT (event_id, order_id) DO UPDATE
                  SET state = 'completed', completed_at = coalesce(refunds.completed_at, now())",
             &[
@@ -149,9 +171,37 @@ async fn write_payment(tx: &Transaction<'_>, facts: &Facts, known: &Known) -> Re
             ],
         )
         .await?;
-        expect_rows(touched, 1, "refund completed")?;
     }
-    Ok(())
+    Ok(book)
+}
+
+/// Somebody gave a part back at the provider's own desk: the tickets stay good, the price is less.
+async fn given_back_at_desk(
+    tx: &Transaction<'_>,
+    facts: &Facts,
+    book: &mut Book,
+    amount_minor: i64,
+) -> Result<(), ApiError> {
+    let after = book.totals.revoke(amount_minor);
+    book.enter(tx, after).await?;
+    let id = facts.deal.event.scoped_id(rand::random());
+    let touched = sql::execute(
+        tx,
+        "INSERT INTO partial_refunds (event_id, refund_id, order_id, amount_minor, reason, state,
+                                      completed_at)
+         VALUES ($1, $2, $3, $4, 'given back at the provider', 'completed', now())",
+        &[&facts.deal.event.0, &id, &facts.deal.order.0, &amount_minor],
+    )
+    .await?;
+    expect_rows(touched, 1, "part given back at the provider")?;
+    let touched = sql::execute(
+        tx,
+        "UPDATE payments SET promised_minor = LEAST(captured_minor, promised_minor + $3)
+         WHERE event_id = $1 AND order_id = $2",
+        &[&facts.deal.event.0, &facts.deal.order.0, &amount_minor],
+    )
+    .await?;
+    expect_rows(touched, 1, "part promised")
 }
 
 /// Sells the seats, by the live hold or, once that is over, by taking them again. Seats that
@@ -199,7 +249,9 @@ pub(super) async fn finish_paid(
     if lock(&tx, facts).await? == Written::Changed {
         return Ok(Written::Changed);
     }
-    write_payment(&tx, facts, known).await?;
+    let mut book = write_payment(&tx, facts, known).await?;
+    let issued = book.totals.issue();
+    book.enter(&tx, issued).await?;
     let quantity = facts.granted.len() as u64;
     let event = facts.deal.event;
     let ids: Vec<Uuid> = (0..quantity)
@@ -260,6 +312,9 @@ pub(super) async fn close(
     };
     expect_rows(voided, issued, "tickets voided")?;
     sale::give_back(&tx, facts.deal).await?;
+    let mut book = Book::open(&tx, facts.deal.event, facts.deal.order).await?;
+    let revoked = book.totals.revoke_all();
+    book.enter(&tx, revoked).await?;
     set_status(&tx, facts, status, failure).await?;
     tx.commit().await?;
     app.catalogue
@@ -330,6 +385,76 @@ pub(super) async fn refund_failed(app: &App, facts: &Facts, id: Uuid) -> Result<
     expect_rows(touched, 1, "refund failed")
 }
 
+/// The oldest part that is still to go back.
+pub(super) async fn next_part(app: &App, facts: &Facts) -> Result<Option<RefundRow>, ApiError> {
+    let row = sql::query_opt(
+        &app.db.get().await?,
+        "SELECT refund_id, amount_minor FROM partial_refunds
+         WHERE event_id = $1 AND order_id = $2 AND state = 'requested'
+         ORDER BY created_at, refund_id LIMIT 1",
+        &[&facts.deal.event.0, &facts.deal.order.0],
+    )
+    .await?;
+    Ok(row.map(|row| RefundRow {
+        id: row.get(0),
+        amount_minor: row.get(1),
+        failed: false,
+    }))
+}
+
+/// The provider gave a part back. What all parts done so far add up to is the least that has gone
+/// back; the provider's own figure follows with the next look.
+pub(super) async fn part_completed(app: &App, facts: &Facts, id: Uuid) -> Result<(), ApiError> {
+    let mut client = app.db.get().await?;
+    let tx = client.transaction().await?;
+    sql::query_opt(
+        &tx,
+        "SELECT 1 FROM orders WHERE event_id = $1 AND order_id = $2 FOR UPDATE",
+        &[&facts.deal.event.0, &facts.deal.order.0],
+    )
+    .await?;
+    let touched = sql::execute(
+        &tx,
+        "UPDATE partial_refunds SET state = 'completed', failure = NULL,
+                completed_at = coalesce(completed_at, now())
+         WHERE event_id = $1 AND refund_id = $2",
+        &[&facts.deal.event.0, &id],
+    )
+    .await?;
+    expect_rows(touched, 1, "part completed")?;
+    let touched = sql::execute(
+        &tx,
+        "UPDATE payments SET updated_at = now(), refunded_minor = GREATEST(refunded_minor,
+             (SELECT sum(amount_minor) FROM partial_refunds
+              WHERE event_id = $1 AND order_id = $2 AND state = 'completed')::bigint)
+         WHERE event_id = $1 AND order_id = $2",
+        &[&facts.deal.event.0, &facts.deal.order.0],
+    )
+    .await?;
+    expect_rows(touched, 1, "part written")?;
+    let mut book = Book::open(&tx, facts.deal.event, facts.deal.order).await?;
+    book.enter_seen(&tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The provider could not give a part back.
+pub(super) async fn part_failed(
+    app: &App,
+    facts: &Facts,
+    id: Uuid,
+    why: &str,
+) -> Result<(), ApiError> {
+    let touched = sql::execute(
+        &app.db.get().await?,
+        "UPDATE partial_refunds SET state = 'failed', failure = $3
+         WHERE event_id = $1 AND refund_id = $2 AND state <> 'completed'",
+        &[&facts.deal.event.0, &id, &shorten(why)],
+    )
+    .await?;
+    expect_rows(touched, 1, "part failed")
+}
+
 /// Stops the order until a person has looked.
 pub(super) async fn quarantine(app: &App, facts: &Facts, why: &str) -> Result<(), ApiError> {
     tracing::error!(order = %facts.deal.order, why, "order needs an operator");
@@ -338,7 +463,7 @@ pub(super) async fn quarantine(app: &App, facts: &Facts, why: &str) -> Result<()
     let touched = sql::execute(
         &client,
         "UPDATE orders SET quarantined = coalesce(quarantined, $3), next_look_at = NULL,
-                updated_at = now()
+                quarantined_at = coalesce(quarantined_at, now()), updated_at = now()
          WHERE event_id = $1 AND order_id = $2",
         &[&facts.deal.event.0, &facts.deal.order.0, &shorten(why)],
     )

@@ -10,14 +10,14 @@
 //!   came of it. Each is one outcome however often asked.
 //! - `Sell`, `Retake`, `FinishPaid`, `Close` are one transaction each, begun by locking the order
 //!   and comparing its status: a second one finds it changed and does nothing.
-//! - `Refund` writes its row first; the row's id is the provider's key, so it happens once.
+//! - `Refund` and `RefundPart` write their row first; the row's id is the provider's key, so it happens once.
 //!   Crashed after the call, the provider says "refunded" and the row is completed.
 //! - The money is taken only once the seats are sold to this order, and the order is paid only
 //!   once the money is taken; whichever is missing after a crash is what the next look does.
 //! - Not knowing is an answer: it waits, and [`super::reconcile`] looks again.
 
 use super::facts::{self, Facts};
-use super::provider::{self, AtProvider, Known, NoAnswer};
+use super::provider::{self, AtProvider, Known, NoAnswer, Price};
 use super::record::{self, Written};
 use crate::app::App;
 use crate::error::ApiError;
@@ -25,7 +25,7 @@ use crate::orders::changes;
 use catraca_domain::ids::{EventNumber, OrderId};
 use catraca_domain::money::Money;
 use catraca_domain::settlement::{
-    OrderStatus, Payment, Seats, Step, next_step, next_step_refunding,
+    OrderStatus, Payment, Seats, Step, next_step_giving_back, next_step_wanting,
 };
 use catraca_payments::{RefundState, StartPayment};
 use std::time::Duration;
@@ -84,7 +84,8 @@ pub async fn settle_until(
                 Err(none) => return no_answer(app, &facts, none).await,
             },
         };
-        if now.payment != facts.payment && now.payment != Payment::NotStarted {
+        let news = now.payment != facts.payment || now.refunded_minor > facts.refunded_minor;
+        if news && now.payment != Payment::NotStarted {
             record::payment(app, &facts, &now).await?;
         }
         let work = Work { app, facts, fuse };
@@ -125,7 +126,10 @@ fn at_provider(app: &App, facts: &Facts) -> Result<Option<AtProvider>, ApiError>
     Ok(Some(AtProvider {
         adapter: provider::adapter(app, &facts.provider)?,
         reference,
-        total: facts.total,
+        price: Price {
+            total: facts.total,
+            any: facts.giving_back,
+        },
     }))
 }
 
@@ -158,12 +162,11 @@ impl Work<'_> {
     /// Takes the next step.
     async fn take(&self, known: Known) -> Result<Next, ApiError> {
         let facts = &self.facts;
-        let decide = if facts.refund_requested {
-            next_step_refunding
+        let step = if facts.giving_back {
+            next_step_giving_back(facts.status, known.payment)
         } else {
-            next_step
+            next_step_wanting(facts.status, facts.seats, known.payment, facts.wanted)
         };
-        let step = decide(facts.status, facts.seats, known.payment);
         self.announce(step, known.payment);
         (self.fuse)(point_before(step))?;
         let next = match step {
@@ -177,6 +180,7 @@ impl Work<'_> {
                 }
             }
             Step::Refund => self.refund(&known).await?,
+            Step::RefundPart => self.refund_part().await?,
             Step::FinishPaid => {
                 record::finish_paid(self.app, facts, &known).await?;
                 self.publish(known)
@@ -324,6 +328,41 @@ impl Work<'_> {
         }
         Ok(Next::Stop(no_answer(self.app, facts, failed).await?))
     }
+
+    async fn refund_part(&self) -> Result<Next, ApiError> {
+        let facts = &self.facts;
+        let Some(part) = record::next_part(self.app, facts).await? else {
+            return Ok(Next::Again(None));
+        };
+        let Some(payment) = at_provider(self.app, facts)? else {
+            return Err(ApiError::internal("a payment without its reference"));
+        };
+        let amount = Money {
+            amount_minor: part.amount_minor,
+            currency: facts.total.currency,
+        };
+        (self.fuse)("before the part's call")?;
+        let call = payment.adapter.refund(&payment.reference, amount, part.id);
+        let outcome = provider::counted(&*payment.adapter, "refund", call).await;
+        (self.fuse)("after the part's call")?;
+        let failed = match outcome {
+            Ok(refund) => match refund.state {
+                RefundState::Completed => {
+                    record::part_completed(self.app, facts, part.id).await?;
+                    changes::publish(self.app, facts.deal.order);
+                    return Ok(Next::Again(None));
+                }
+                RefundState::Pending => NoAnswer::Later(Some(Duration::from_secs(5))),
+                RefundState::Failed { reason } => NoAnswer::Refused(format!("refund: {reason}")),
+            },
+            Err(error) if error.is_transient() => provider::later(&error),
+            Err(error) => NoAnswer::Refused(format!("refund: {error}")),
+        };
+        if let NoAnswer::Refused(why) = &failed {
+            record::part_failed(self.app, facts, part.id, why).await?;
+        }
+        Ok(Next::Stop(no_answer(self.app, facts, failed).await?))
+    }
 }
 
 /// What the buyer is told of an order that came to nothing.
@@ -361,6 +400,7 @@ fn point_before(step: Step) -> &'static str {
         Step::Capture => "capture",
         Step::Void => "void",
         Step::Refund => "refund",
+        Step::RefundPart => "refund_part",
         Step::FinishPaid => "finish_paid",
         Step::Close(_) => "close",
         Step::Quarantine => "quarantine",

@@ -8,6 +8,7 @@ mod buying;
 mod crash;
 mod killed;
 mod late;
+mod partial;
 mod redis_lost;
 mod refund;
 mod support;

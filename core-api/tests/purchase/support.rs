@@ -512,6 +512,12 @@ impl Shop {
     }
 
     async fn audit(&self) {
+        assert_eq!(
+            self.count("SELECT coalesce(sum(amount_minor), 0)::bigint FROM ledger_legs")
+                .await,
+            0,
+            "the ledger does not balance"
+        );
         let all = self.seats("free").await + self.seats("held").await + self.seats("sold").await;
         assert_eq!(all, i64::from(SEATS), "free + held + sold = capacity");
         let url = format!("{}/sandbox/ledger", self.sandbox);
@@ -547,7 +553,17 @@ impl Shop {
                     (SELECT count(*) FROM tickets t WHERE t.order_id = o.order_id
                         AND t.voided_at IS NULL),
                     (SELECT count(*) FROM refunds r WHERE r.order_id = o.order_id
-                        AND r.state = 'completed')
+                        AND r.state = 'completed'),
+                    ((SELECT coalesce(sum(amount_minor), 0) FROM refunds r
+                        WHERE r.order_id = o.order_id AND r.state = 'completed')
+                    + (SELECT coalesce(sum(amount_minor), 0) FROM partial_refunds r
+                        WHERE r.order_id = o.order_id AND r.state = 'completed'))::bigint,
+                    (SELECT coalesce(sum(amount_minor), 0) FROM ledger_legs l
+                        WHERE l.order_id = o.order_id AND account = 'provider')::bigint,
+                    (SELECT coalesce(sum(amount_minor), 0) FROM ledger_legs l
+                        WHERE l.order_id = o.order_id AND account = 'owed')::bigint,
+                    EXISTS (SELECT FROM partial_refunds r
+                        WHERE r.order_id = o.order_id AND r.state <> 'completed')
                  FROM orders o JOIN holds h USING (event_id, hold_id) WHERE o.order_id = $1",
                 &[&order],
             )
@@ -567,8 +583,14 @@ impl Shop {
         } else {
             assert_eq!(tickets, 0, "tickets without money: {payment}");
         }
-        if refunded > 0 {
-            assert_eq!((refunded, refunds), (captured, 1), "{payment}");
+        let (given_back, held, owed): (i64, i64, i64) = (row.get(5), row.get(6), row.get(7));
+        assert!(refunds <= 1, "{payment}");
+        if !row.get::<_, bool>(8) && row.get::<_, Option<String>>(1).is_none() {
+            assert_eq!(given_back, refunded, "refunds by our books: {payment}");
+            if !["queued", "awaiting_payment"].contains(&status.as_str()) {
+                assert_eq!(held, captured - refunded, "our ledger: {payment}");
+                assert_eq!(owed, 0, "owed to somebody at rest: {payment}");
+            }
         }
     }
 }

@@ -121,6 +121,46 @@ pub(crate) const BREAKS: &[(u64, &str, &str)] = &[
         "unsettled: order @e4 (awaiting_payment)",
     ),
     (
+        3,
+        "ALTER TABLE ledger DISABLE TRIGGER USER; DELETE FROM ledger WHERE kind = 'issued'",
+        "order @e1 (paid) has 10000 at the provider, -10000 owed, 0 sold",
+    ),
+    (
+        3,
+        "ALTER TABLE ledger DISABLE TRIGGER USER; DELETE FROM ledger WHERE kind = 'refunded'",
+        "order @e3 (expired) has 5000 at the provider, -5000 owed",
+    ),
+    (
+        3,
+        "INSERT INTO ledger (event_id, order_id, kind, total_minor, amount_minor, debit, credit,
+         provider, currency) VALUES (1, '@e1', 'issued', 20000, 9000, 'owed', 'sales', 'card', 'BRL')",
+        "issued of order @e1 goes from 10000 by 9000 to 20000",
+    ),
+    (
+        3,
+        "ALTER TABLE ledger DISABLE TRIGGER USER; UPDATE ledger SET provider = 'pix'
+         WHERE order_id = '@e1'",
+        "is entered with pix",
+    ),
+    (
+        3,
+        "ALTER TABLE ledger DISABLE TRIGGER USER; ALTER TABLE ledger DROP CONSTRAINT ledger_accounts;
+         UPDATE ledger SET credit = 'pocket' WHERE kind = 'captured' AND order_id = '@e1'",
+        "order @e1 (paid) has 10000 at the provider, 10000 owed",
+    ),
+    (
+        3,
+        "INSERT INTO partial_refunds (event_id, refund_id, order_id, amount_minor, reason)
+         VALUES (1, '@f1', '@e1', 700, 'x')",
+        "part @f1 of order @e1, 700, is still requested",
+    ),
+    (
+        3,
+        "INSERT INTO partial_refunds (event_id, refund_id, order_id, amount_minor, reason, state)
+         VALUES (1, '@f1', '@e1', 700, 'x', 'completed')",
+        "10000 captured, 0 refunded, in 0 completed refunds of 0 and parts of 700",
+    ),
+    (
         4,
         "UPDATE rooms SET config = config || '{\"max_active\": 3}'",
         "4 live admissions",

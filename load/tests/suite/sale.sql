@@ -61,3 +61,9 @@ UPDATE seats SET state = 'held', hold_id = '@d4', held_until = now() + interval 
 WHERE section = 'A' AND ordinal = 2;
 INSERT INTO tickets (event_id, ticket_id, order_id, section, ordinal)
 VALUES (1, '@91', '@e1', 'A', 0), (1, '@92', '@e1', 'A', 1);
+INSERT INTO ledger (event_id, order_id, kind, total_minor, amount_minor, debit, credit, provider, currency)
+VALUES
+    (1, '@e1', 'captured', 10000, 10000, 'provider', 'owed', 'card', 'BRL'),
+    (1, '@e1', 'issued', 10000, 10000, 'owed', 'sales', 'card', 'BRL'),
+    (1, '@e3', 'captured', 5000, 5000, 'provider', 'owed', 'paypal', 'BRL'),
+    (1, '@e3', 'refunded', 5000, 5000, 'owed', 'provider', 'paypal', 'BRL');
