@@ -162,16 +162,59 @@ pub fn check(
 /// Solves a puzzle; `None` when it isn't one, or took more than `hashes_max` hashes. Keeps a
 /// processor busy: in a browser, call it from a worker.
 pub fn solve(puzzle: &str, hashes_max: u64) -> Option<String> {
-    let search = Search::new(puzzle, Puzzle::read(puzzle)?.difficulty);
-    let mut left = hashes_max;
-    let mut solution = Vec::with_capacity(usize::from(PARTS) * 4);
-    for part in 0..PARTS {
-        let tries = u32::try_from(left).unwrap_or(u32::MAX);
-        let counter = (0..tries).find(|counter| search.hits(part, *counter))?;
-        left -= u64::from(counter) + 1;
-        solution.extend_from_slice(&counter.to_be_bytes());
+    Solving::of(puzzle)?.step(hashes_max)
+}
+
+/// A solution in the making, so that whoever searches can say how far it has come.
+pub struct Solving {
+    search: Search,
+    /// Where the search goes on; beyond `u32::MAX`, there is nothing to be found.
+    next: Option<u32>,
+    found: Vec<u32>,
+    hashes: u64,
+}
+
+impl Solving {
+    /// The search at its beginning; `None` when the text is no puzzle.
+    pub fn of(puzzle: &str) -> Option<Self> {
+        Some(Self {
+            search: Search::new(puzzle, Puzzle::read(puzzle)?.difficulty),
+            next: Some(0),
+            found: Vec::with_capacity(usize::from(PARTS)),
+            hashes: 0,
+        })
     }
-    Some(URL_SAFE_NO_PAD.encode(solution))
+
+    /// Searches on, for at most so many hashes. The solution, once there is one.
+    pub fn step(&mut self, hashes_max: u64) -> Option<String> {
+        let mut left = hashes_max;
+        while self.parts() < PARTS && left > 0 {
+            let counter = self.next?;
+            left -= 1;
+            self.hashes += 1;
+            if self.search.hits(self.parts(), counter) {
+                self.found.push(counter);
+                self.next = Some(0);
+            } else {
+                self.next = counter.checked_add(1);
+            }
+        }
+        (self.parts() == PARTS).then(|| {
+            let bytes: Vec<u8> = self.found.iter().flat_map(|c| c.to_be_bytes()).collect();
+            URL_SAFE_NO_PAD.encode(bytes)
+        })
+    }
+
+    /// Searches done, of [`PARTS`].
+    #[expect(clippy::cast_possible_truncation, reason = "at most PARTS are found")]
+    pub fn parts(&self) -> u8 {
+        self.found.len() as u8
+    }
+
+    /// Hashes so far.
+    pub fn hashes(&self) -> u64 {
+        self.hashes
+    }
 }
 
 struct Search {

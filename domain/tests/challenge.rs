@@ -4,7 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catraca_domain::challenge::{
-    CALM_JOINS_PER_SECOND, ChallengeError, DIFFICULTY, LIFE_MS, Puzzle, check, difficulty, solve,
+    CALM_JOINS_PER_SECOND, ChallengeError, DIFFICULTY, LIFE_MS, PARTS, Puzzle, Solving, check,
+    difficulty, solve,
 };
 use catraca_domain::ids::RoomName;
 use catraca_domain::keyring::Keyring;
@@ -129,6 +130,34 @@ fn dearer_the_more_come() {
     assert_eq!(difficulty(0, 0), *DIFFICULTY.start());
     assert_eq!(difficulty(0, u8::MAX), *DIFFICULTY.end());
     assert_eq!(difficulty(u64::MAX, u8::MAX), *DIFFICULTY.end());
+}
+
+#[test]
+fn step_by_step_is_the_same_search() {
+    let (_, cases) = vectors();
+    for case in &cases {
+        let mut solving = Solving::of(&case.puzzle).unwrap();
+        let (mut steps, mut parts) = (0, 0);
+        let solution = loop {
+            steps += 1;
+            assert_eq!(solving.step(0), None, "nothing without a hash");
+            if let Some(solution) = solving.step(777) {
+                break solution;
+            }
+            assert!(solving.parts() >= parts && solving.parts() < PARTS);
+            assert_eq!(solving.hashes(), steps * 777);
+            parts = solving.parts();
+        };
+        assert_eq!(solution, case.solution);
+        assert_eq!(solving.parts(), PARTS);
+        assert!(solving.hashes() <= steps * 777 && steps > 3);
+        assert_eq!(solve(&case.puzzle, solving.hashes() - 1), None);
+        assert_eq!(
+            solve(&case.puzzle, solving.hashes()).as_ref(),
+            Some(&solution)
+        );
+    }
+    assert!(Solving::of("c1.x").is_none());
 }
 
 proptest! {

@@ -304,6 +304,16 @@ proptest! {
     }
 
     #[test]
+    fn written_out_it_is_the_same(key: [u8; 32], bits in 0..32_u32, below: u64, index: u64) {
+        let size = (1 << bits) + below % (1 << bits);
+        let permutation = Permutation::new(key, size).unwrap();
+        let (tabled, index) = (permutation.clone().tabled(), index % size);
+        let to = permutation.apply(index);
+        prop_assert_eq!(tabled.apply(index), to);
+        prop_assert_eq!(tabled.invert(to), index);
+    }
+
+    #[test]
     fn late_joiners_queue_behind(seed: [u8; 32], count in 0..5_000_u64, late in 1..1_000_000_u64) {
         let mut ballot = Ballot::seal(seed, None).unwrap();
         ballot.freeze(count).unwrap();

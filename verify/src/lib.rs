@@ -4,8 +4,8 @@
 //!
 //! Built by `scripts/build-verify`. JSON text in and out, so that nothing else crosses the border.
 
-use catraca_domain::challenge::solve;
-use catraca_domain::draw::{DrawError, DrawRecord};
+use catraca_domain::challenge;
+use catraca_domain::draw::{Draw, DrawError, DrawRecord};
 use serde_json::json;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -58,7 +58,97 @@ pub fn contradiction(record_json: &str, earlier_json: &str) -> String {
 /// than `hashes_max` hashes. Keeps its thread busy all the while: call it from a web worker.
 #[wasm_bindgen]
 pub fn solve_challenge(puzzle: &str, hashes_max: f64) -> Option<String> {
-    solve(puzzle, whole(hashes_max)?)
+    challenge::solve(puzzle, whole(hashes_max)?)
+}
+
+/// A challenge being solved, step by step, so that the page can show how far it is.
+#[wasm_bindgen]
+pub struct Solving(challenge::Solving);
+
+#[wasm_bindgen]
+impl Solving {
+    /// `undefined` when the text is no puzzle.
+    pub fn of(puzzle: &str) -> Option<Self> {
+        challenge::Solving::of(puzzle).map(Self)
+    }
+
+    /// Goes on for at most so many hashes; the solution, once there is one.
+    pub fn step(&mut self, hashes_max: f64) -> Option<String> {
+        self.0.step(whole(hashes_max)?)
+    }
+
+    /// How many of the puzzle's 16 parts are solved.
+    pub fn parts(&self) -> u8 {
+        self.0.parts()
+    }
+
+    /// Hashes so far. Exact below 2^53.
+    #[expect(clippy::cast_precision_loss, reason = "a puzzle takes some million")]
+    pub fn hashes(&self) -> f64 {
+        self.0.hashes() as f64
+    }
+}
+
+/// A whole draw being checked, step by step: that its places are a permutation, each position
+/// taken once and by one number.
+#[wasm_bindgen]
+pub struct Census {
+    draw: Draw,
+    checked: u64,
+    taken: Vec<u64>,
+    fault: Option<String>,
+}
+
+/// Most places that are checked one by one: what a phone can remember without noticing.
+const CENSUS_MAX: u64 = 20_000_000;
+
+#[wasm_bindgen]
+impl Census {
+    /// `undefined` when the record proves nothing ([`verify_draw`] says why), or is too large.
+    pub fn of(record_json: &str) -> Option<Self> {
+        let draw = DrawRecord::parse(record_json).ok()?.verify().ok()?.tabled();
+        let count = usize::try_from(draw.count()).ok()?;
+        (draw.count() <= CENSUS_MAX).then(|| Self {
+            draw,
+            checked: 0,
+            taken: vec![0; count.div_ceil(64)],
+            fault: None,
+        })
+    }
+
+    /// Checks some more places; true when there is nothing left to check, or a fault was found.
+    pub fn step(&mut self, places: f64) -> bool {
+        let until = whole(places).map_or(self.checked, |places| self.checked + places);
+        while self.fault.is_none() && self.checked < until.min(self.draw.count()) {
+            self.checked += 1;
+            self.check(self.checked);
+        }
+        self.fault.is_some() || self.checked == self.draw.count()
+    }
+
+    fn check(&mut self, number: u64) {
+        let position = self.draw.position(number);
+        let at = usize::try_from(position.wrapping_sub(1)).unwrap_or(usize::MAX);
+        let bit = 1 << (at % 64);
+        match self.taken.get_mut(at / 64) {
+            Some(word) if position <= self.draw.count() && *word & bit == 0 => *word |= bit,
+            _ => {
+                let fault = format!("number {number} stands at {position} twice or nowhere");
+                self.fault = Some(fault);
+            }
+        }
+    }
+
+    /// Places checked so far.
+    #[expect(clippy::cast_precision_loss, reason = "at most `CENSUS_MAX`")]
+    pub fn checked(&self) -> f64 {
+        self.checked as f64
+    }
+
+    /// What is wrong with the order, if anything.
+    pub fn fault(&self) -> Option<String> {
+        self.fault.clone()
+    }
 }
 
 fn whole(value: f64) -> Option<u64> {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { contradiction, initSync, solve_challenge, verify_draw } from '../build/verify.js';
+import { Census, Solving, contradiction, initSync, solve_challenge, verify_draw } from '../build/verify.js';
 
 const read = (path) => readFile(new URL(path, import.meta.url));
 const vectors = async (name) => JSON.parse(await read(`../../domain/tests/vectors/${name}.json`));
@@ -49,4 +49,34 @@ test('challenges are solved as in the frozen vectors', async (t) => {
   const start = performance.now();
   assert.equal(solve_challenge(parts.join('.'), 1_000_000), undefined);
   t.diagnostic(`a million hashes: ${(performance.now() - start).toFixed(0)} ms`);
+});
+
+test('step by step: the same solution, and how far it is', async () => {
+  const { puzzle, solution } = (await vectors('challenge')).cases[0];
+  const solving = Solving.of(puzzle);
+  let parts = 0;
+  let found;
+  while ((found = solving.step(1000)) === undefined) {
+    assert.ok(solving.parts() >= parts && solving.parts() < 16);
+    parts = solving.parts();
+  }
+  assert.equal(found, solution);
+  assert.equal(solving.parts(), 16);
+  assert.equal(Solving.of('c1.x'), undefined);
+});
+
+test('a million places are a permutation', async (t) => {
+  for (const { record } of (await vectors('draw')).filter(({ record }) => record.count <= 100_000)) {
+    const census = Census.of(JSON.stringify(record));
+    while (!census.step(999));
+    assert.equal(census.fault(), undefined);
+    assert.equal(census.checked(), record.count);
+  }
+  const { record } = (await vectors('draw'))[0];
+  assert.equal(Census.of(JSON.stringify({ ...record, secret: '00'.repeat(32) })), undefined);
+  const start = performance.now();
+  const census = Census.of(JSON.stringify({ ...record, count: 1_000_000 }));
+  while (!census.step(50_000));
+  assert.equal(census.fault(), undefined);
+  t.diagnostic(`a million places: ${(performance.now() - start).toFixed(0)} ms`);
 });
