@@ -34,6 +34,9 @@ pub struct Config {
     /// `OpenID` providers, as JSON.
     #[arg(long, env = "CATRACA_OIDC_PROVIDERS", hide_env_values = true, value_parser = oidc)]
     pub oidc_providers: OidcProviders,
+    /// Turnstile's public site key, if rooms may ask for it. The secret is the edge's alone.
+    #[arg(long, env = "CATRACA_TURNSTILE_SITE_KEY")]
+    pub turnstile_site_key: Option<String>,
     /// Most database connections of this process.
     #[arg(long, env = "CATRACA_DATABASE_CONNECTIONS", default_value_t = 24)]
     pub database_connections: usize,

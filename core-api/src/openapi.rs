@@ -228,14 +228,20 @@ mod shapes {
     /// A room's settings.
     #[derive(ToSchema)]
     pub(super) struct RoomSettings {
-        /// `fifo` or `passthrough`.
+        /// `fifo`, `draw` or `passthrough`.
         method: Option<String>,
+        /// `anonymous`; or `account`: log in first, one place an account.
+        identity: Option<String>,
+        /// `none`, `proof_of_work`; or `turnstile`, where its keys are set up.
+        challenge: Option<String>,
         /// RFC 3339; null takes the opening back.
         opens_at: Option<String>,
         rate_per_minute: Option<u32>,
         max_active: Option<u32>,
         session_seconds: Option<u32>,
         claim_window_seconds: Option<u32>,
+        /// 1 to 64.
+        dispensers: Option<u32>,
     }
 
     /// Words to those waiting.

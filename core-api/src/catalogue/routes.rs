@@ -27,7 +27,11 @@ pub(super) async fn load_list(app: &App) -> Result<Document, ApiError> {
     let db = app.db.get().await?;
     let query = db
         .prepare_cached(
-            "SELECT slug, title, venue, starts_at, currency::text FROM events
+            "SELECT slug, title, venue, starts_at, currency::text,
+                    jsonb_build_object('identity', config -> 'identity',
+                                       'challenge', config -> 'challenge',
+                                       'opens_at', config -> 'opens_at')
+             FROM events JOIN rooms USING (event_id)
              WHERE starts_at > now() - interval '1 day' ORDER BY starts_at, slug LIMIT $1",
         )
         .await?;
@@ -38,7 +42,8 @@ pub(super) async fn load_list(app: &App) -> Result<Document, ApiError> {
             let starts_at: OffsetDateTime = row.get(3);
             json!({"event": row.get::<_, &str>(0), "title": row.get::<_, &str>(1),
                 "venue": row.get::<_, &str>(2), "currency": row.get::<_, &str>(4),
-                "starts_at": starts_at.format(&Rfc3339).unwrap_or_default()})
+                "starts_at": starts_at.format(&Rfc3339).unwrap_or_default(),
+                "entry": row.get::<_, Value>(5)})
         })
         .collect();
     let body = json!({ "events": events });

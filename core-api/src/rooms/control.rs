@@ -58,7 +58,8 @@ pub(super) async fn put(
     body: JsonBody<Settings>,
 ) -> Result<Json<RoomView>, ApiError> {
     let settings = body.parsed;
-    alter(&app, &room, |config| settings.apply(config)).await
+    let turnstile = app.config.turnstile_site_key.is_some();
+    alter(&app, &room, |config| settings.apply(config, turnstile)).await
 }
 
 /// `POST …/open`: now, whatever the schedule said.

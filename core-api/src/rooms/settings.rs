@@ -36,9 +36,11 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OpensAt>, 
 impl Settings {
     /// Writes what was given into a configuration.
     ///
+    /// `turnstile`: whether this deployment has keys for it.
+    ///
     /// # Errors
     /// 422 with every bad field.
-    pub(super) fn apply(self, config: &mut RoomConfig) -> Result<(), ApiError> {
+    pub(super) fn apply(self, config: &mut RoomConfig, turnstile: bool) -> Result<(), ApiError> {
         let mut errors = Vec::new();
         let mut bad = |field: &str, reason: String| {
             errors.push(FieldError {
@@ -47,14 +49,10 @@ impl Settings {
             });
         };
         let not_yet = || "is not available yet".to_owned();
-        if self.identity == Some(Identity::Account) {
-            bad("identity", not_yet());
-        }
-        if self
-            .challenge
-            .is_some_and(|challenge| challenge != Challenge::None)
-        {
-            bad("challenge", not_yet());
+        if self.challenge == Some(Challenge::Turnstile) && !turnstile {
+            let reason = "needs Turnstile's keys: set CATRACA_TURNSTILE_SITE_KEY here and at the \
+                          edge, and CATRACA_TURNSTILE_SECRET at the edge";
+            bad("challenge", reason.to_owned());
         }
         if self.lanes.as_ref().is_some_and(|lanes| !lanes.is_empty()) {
             bad("lanes", not_yet());

@@ -136,7 +136,9 @@ async fn rooms() {
     for body in [
         json!({"dispensers": 65}),
         json!({"method": "lottery"}),
-        json!({"identity": "account"}),
+        json!({"identity": "everyone"}),
+        json!({"identity": null, "challenge": "sudoku"}),
+        // This deployment has no keys for it.
         json!({"challenge": "turnstile"}),
         json!({"lanes": [{"lane": "priority", "share_percent": 10}]}),
         json!({"lanes": "priority"}),

@@ -1,5 +1,5 @@
 use crate::common::Shop;
-use catraca_domain::room::{Control, Method as QueueMethod, RoomConfig};
+use catraca_domain::room::{Challenge, Control, Identity, Method as QueueMethod, RoomConfig};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -132,5 +132,56 @@ async fn a_room_says_when_the_last_seat_is_sold() {
     state("UPDATE seats SET state = 'free', hold_id = NULL, order_id = NULL WHERE ordinal = 0")
         .await;
     until(&shop, |config| !config.sold_out).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_a_room_asks_of_visitors_reaches_the_edge_and_the_landing_page() {
+    let shop = Shop::open().await;
+    shop.event("hamlet", 4, 300, CSV).await;
+    let operator = shop.operator().await;
+    let settings = json!({"identity": "account", "challenge": "proof_of_work"});
+    let reply = shop
+        .send(&operator, Method::PUT, ROOM, Some(&settings))
+        .await;
+    assert_eq!(
+        (reply.status, &reply.body["in_force"]),
+        (200, &json!(true)),
+        "{reply:?}"
+    );
+    let config = shop.edge.config("hamlet").unwrap();
+    assert_eq!(
+        (config.identity, config.challenge),
+        (Identity::Account, Challenge::ProofOfWork)
+    );
+    let refused = shop
+        .send(
+            &operator,
+            Method::PUT,
+            ROOM,
+            Some(&json!({"challenge": "turnstile", "identity": "anonymous"})),
+        )
+        .await;
+    refused.assert_problem(422, "invalid_field");
+    let error = &refused.body["errors"][0];
+    assert_eq!(error["field"], "challenge");
+    assert!(
+        error["reason"]
+            .as_str()
+            .unwrap()
+            .contains("CATRACA_TURNSTILE_SITE_KEY"),
+        "{error}"
+    );
+    assert_eq!(
+        shop.edge.config("hamlet").unwrap().identity,
+        Identity::Account,
+        "all or nothing"
+    );
+    let events = shop.get("/api/v1/events").await;
+    let entry = json!({"identity": "account", "challenge": "proof_of_work", "opens_at": null});
+    assert_eq!(events.body["events"][0]["entry"], entry);
+    let openapi = shop.get("/api/openapi.json").await;
+    let fields = &openapi.body["components"]["schemas"]["RoomSettings"]["properties"];
+    assert!(fields["identity"].is_object() && fields["challenge"].is_object());
     shop.close().await;
 }
