@@ -1,6 +1,7 @@
 //! Responses: problems, JSON, pages, cookies.
 
 use crate::holder::Holder;
+use crate::runtime::below;
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::{self, Kind, Problem};
 use serde::Serialize;
@@ -8,12 +9,34 @@ use worker::{Headers, Response, Result};
 
 /// Life of the place cookie, in seconds: outlives any on-sale.
 const PLACE_COOKIE_SECONDS: u64 = 7 * 24 * 3600;
-/// Retry-After of everything that is unavailable, in seconds.
-const RETRY_SECONDS: u64 = 2;
-/// What a browser may do with our pages.
-const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'; \
-     script-src 'self'; connect-src 'self'; font-src 'self'; frame-ancestors 'none'; \
-     base-uri 'none'; form-action 'self'; object-src 'none'";
+/// Retry-After of everything that is unavailable, in seconds: spread over this range, so that those
+/// turned away together don't come back together.
+const RETRY_SECONDS: std::ops::RangeInclusive<u32> = 2..=6;
+
+fn retry_after() -> String {
+    let width = RETRY_SECONDS.end() - RETRY_SECONDS.start() + 1;
+    (RETRY_SECONDS.start() + below(width)).to_string()
+}
+/// Where Turnstile's script and its frame come from.
+const TURNSTILE: &str = " https://challenges.cloudflare.com";
+/// What a web worker of ours may do: nothing but run our wasm.
+pub(crate) const WORKER_POLICY: &str =
+    "default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
+
+/// What a browser may do with our pages. Only the page that needs Turnstile may load it.
+fn page_policy(turnstile: bool) -> String {
+    let also = if turnstile { TURNSTILE } else { "" };
+    format!(
+        "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'{also}; \
+         connect-src 'self'; font-src 'self'; worker-src 'self'; frame-src {}; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'",
+        if turnstile {
+            TURNSTILE.trim()
+        } else {
+            "'none'"
+        }
+    )
+}
 
 /// The one cookie that carries an admission.
 pub(crate) const ADMISSION_COOKIE: &str = "__Host-admission";
@@ -60,7 +83,7 @@ pub(crate) fn problem_document(document: &Problem) -> Result<Response> {
     let headers = bare_headers("no-store")?;
     headers.set("content-type", problem::CONTENT_TYPE)?;
     if document.status == 503 {
-        headers.set("retry-after", &RETRY_SECONDS.to_string())?;
+        headers.set("retry-after", &retry_after())?;
     }
     Ok(Response::builder()
         .with_status(document.status)
@@ -131,9 +154,14 @@ pub(crate) fn see_other(path: &str) -> Result<Response> {
 
 /// A page.
 pub(crate) fn page(status: u16, html: String) -> Result<Response> {
+    page_with(status, html, false)
+}
+
+/// A page that may load Turnstile, or not.
+pub(crate) fn page_with(status: u16, html: String, turnstile: bool) -> Result<Response> {
     let headers = bare_headers("no-store")?;
     headers.set("content-type", "text/html; charset=utf-8")?;
-    headers.set("content-security-policy", PAGE_POLICY)?;
+    headers.set("content-security-policy", &page_policy(turnstile))?;
     headers.set("referrer-policy", "same-origin")?;
     headers.set("x-frame-options", "DENY")?;
     headers.set("cross-origin-opener-policy", "same-origin")?;
@@ -142,7 +170,7 @@ pub(crate) fn page(status: u16, html: String) -> Result<Response> {
         "camera=(), geolocation=(), microphone=(), payment=()",
     )?;
     if status == 503 {
-        headers.set("retry-after", &RETRY_SECONDS.to_string())?;
+        headers.set("retry-after", &retry_after())?;
     }
     Ok(Response::builder()
         .with_status(status)

@@ -67,6 +67,7 @@ async fn dispatch(mut visit: Visit, path: &str) -> Result<Response> {
         },
         [".well-known", "jwks.json"] => jwks(&visit),
         [""] => pages::plain(&visit, "landing", "").await,
+        ["verify"] => pages::plain(&visit, "verify", "").await,
         ["orders", id] if !id.is_empty() => pages::plain(&visit, "order", id).await,
         ["tickets", id] if !id.is_empty() => pages::plain(&visit, "ticket", id).await,
         ["assets", ..] | ["favicon.ico" | "robots.txt"] => pages::assets::serve(&visit, path).await,

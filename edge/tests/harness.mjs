@@ -27,9 +27,25 @@ function freePort() {
   });
 }
 
-/** A core that says what it was asked, streams when told to, and redirects when told to. */
+/** Whoever logs in at the stub of the core is this account. */
+export const ANA = "11111111-1111-4111-8111-111111111111";
+
+/** A core that says what it was asked, streams when told to, redirects when told to, and logs in. */
 export async function startCore() {
   const core = createServer((request, response) => {
+    if (request.url === "/auth/providers") {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ providers: [{ name: "dev" }] }));
+      return;
+    }
+    if (request.url.startsWith("/auth/login")) {
+      response.writeHead(303, {
+        location: new URL(request.url, "http://core").searchParams.get("return_to"),
+        "set-cookie": `__Host-login=${ANA}; Path=/; Secure; HttpOnly; SameSite=Lax`,
+      });
+      response.end();
+      return;
+    }
     const chunks = [];
     if (request.url.startsWith("/api/v1/stream")) {
       response.writeHead(200, { "content-type": "text/event-stream" });
@@ -66,7 +82,10 @@ export async function startCore() {
   return { url: `http://127.0.0.1:${core.address().port}`, stop: () => core.close() };
 }
 
-function config(port, coreUrl, folder, assets, extra) {
+function config(port, coreUrl, folder, assets, extra, faults) {
+  const main = faults === undefined ? "" : `    (name = "faulty.js", esModule = embed "faulty.js"),\n`;
+  const service = faults === undefined ? "" : `    (name = "faults", external = (address = "${faults}", http = ())),\n`;
+  const binding = faults === undefined ? "" : `    (name = "FAULTS", service = "faults"),\n`;
   const bindings = Object.entries(extra)
     .map(([name, text]) => `    (name = "${name}", text = ${JSON.stringify(text)}),\n`).join("");
   const keys = (kid, secret) => JSON.stringify(JSON.stringify([{ kid, secret }]));
@@ -78,12 +97,12 @@ const config :Workerd.Config = (
     (name = "assets", disk = (path = "${assets}")),
     (name = "do", disk = (path = "${folder}/do", writable = true)),
     (name = "internet", network = (allow = ["127.0.0.0/8"])),
-  ],
+${service}  ],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "edge")],
 );
 const edge :Workerd.Worker = (
   modules = [
-    (name = "index.js", esModule = embed "index.js"),
+${main}    (name = "index.js", esModule = embed "index.js"),
     (name = "./index_bg.wasm", wasm = embed "index_bg.wasm"),
   ],
   compatibilityDate = "2026-04-01",
@@ -93,7 +112,7 @@ const edge :Workerd.Worker = (
     (name = "CATRACA_EDGE_SECRET", text = "${SECRET}"),
     (name = "CATRACA_ADMISSION_KEYS", text = ${keys("a1", ADMISSION_KEY)}),
     (name = "CATRACA_PLACE_KEYS", text = ${keys("p1", PLACE_KEY)}),
-${bindings}    (name = "ASSETS", service = "assets"),
+${bindings}${binding}    (name = "ASSETS", service = "assets"),
     (name = "ROOM", durableObjectNamespace = "Room"),
     (name = "DISPENSER", durableObjectNamespace = "Dispenser"),
   ],
@@ -107,9 +126,63 @@ ${bindings}    (name = "ASSETS", service = "assets"),
 `;
 }
 
+/**
+ * Breaks the Durable Objects at will, and counts the calls to them: in front of the built Worker stands
+ * a module of the tests' own, whose classes ask this server before they pass a call on.
+ */
+export class Faults {
+  /** Per class: `none`; `throw`, as when it is overloaded; `hang`, for ever. */
+  now = { Room: "none", Dispenser: "none" };
+  /** Every call, as `Room/lease`. */
+  calls = [];
+
+  static async start() {
+    const faults = new Faults();
+    faults.server = createServer((request, response) => {
+      const [, name, ...path] = request.url.split("/");
+      faults.calls.push(`${name}/${path.join("/")}`);
+      response.end(faults.now[name]);
+    });
+    await new Promise((resolve) => faults.server.listen(0, "127.0.0.1", resolve));
+    faults.address = `127.0.0.1:${faults.server.address().port}`;
+    return faults;
+  }
+
+  count(pattern) {
+    return this.calls.filter((call) => pattern.test(call)).length;
+  }
+
+  stop() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
+const FAULTY = `
+import worker, * as built from "./index.js";
+export default worker;
+const faulty = (name) => class extends built[name] {
+  #env;
+  constructor(state, env) {
+    super(state, env);
+    this.#env = env;
+  }
+  async fetch(request) {
+    const asked = await this.#env.FAULTS.fetch("http://faults/" + name + new URL(request.url).pathname);
+    const fault = await asked.text();
+    if (fault === "throw") throw new Error("fault on purpose");
+    if (fault === "hang") await new Promise((resolve) => setTimeout(resolve, 60_000));
+    return super.fetch(request);
+  }
+};
+export const Room = faulty("Room");
+export const Dispenser = faulty("Dispenser");
+`;
+
 /** The edge: `start`, `kill` (as `kill -9` does), `stop` for good. */
 export class Edge {
-  static async create(coreUrl, bindings = {}) {
+  /** `dist`: a folder of built pages to serve instead of plain stand-ins. */
+  static async create(coreUrl, bindings = {}, { dist, faults } = {}) {
     const edge = new Edge();
     edge.folder = mkdtempSync(join(tmpdir(), "catraca-edge-"));
     edge.port = await freePort();
@@ -126,7 +199,9 @@ export class Edge {
     page("order.html", "<p>order {{id}}</p>");
     page("ticket.html", "<p>ticket {{id}}</p>");
     writeFileSync(join(edge.folder, "dist/assets/app.abc123.js"), "export {};\n");
-    const text = config(edge.port, coreUrl, edge.folder, join(edge.folder, "dist"), bindings);
+    if (faults !== undefined) writeFileSync(join(edge.folder, "faulty.js"), FAULTY);
+    const assets = dist ?? join(edge.folder, "dist");
+    const text = config(edge.port, coreUrl, edge.folder, assets, bindings, faults?.address);
     writeFileSync(join(edge.folder, "config.capnp"), text);
     await edge.start();
     return edge;

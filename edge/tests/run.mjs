@@ -411,7 +411,7 @@ test("a core that is away is a 503 that says when to return", async () => {
   try {
     const answer = await lonely.json("/api/v1/events");
     problem(answer, 503, "unavailable");
-    assert.equal(answer.headers.get("retry-after"), "2");
+    assert.match(answer.headers.get("retry-after"), /^[2-6]$/);
   } finally {
     await lonely.stop();
   }

@@ -6,6 +6,8 @@ use worker::{Headers, Response, ResponseBody, Result};
 
 const KEPT: &str = "public, max-age=31536000, immutable";
 const KEPT_A_WHILE: &str = "public, max-age=3600";
+/// Scripts that run wasm, away from any page: they live by their own policy, not by the page's.
+const WORKERS: &str = "/assets/worker-";
 
 /// Serves `path` if it is a file of a kind that we have.
 pub(crate) async fn serve(visit: &Visit, path: &str) -> Result<Response> {
@@ -28,6 +30,9 @@ pub(crate) async fn serve(visit: &Visit, path: &str) -> Result<Response> {
         KEPT_A_WHILE
     })?;
     headers.set("content-type", content_type)?;
+    if path.starts_with(WORKERS) {
+        headers.set("content-security-policy", answer::WORKER_POLICY)?;
+    }
     if let Some(length) = length {
         headers.set("content-length", &length)?;
     }

@@ -8,11 +8,11 @@ use crate::queue::challenge::Given;
 use crate::queue::claim;
 use crate::queue::join::{Joined, join};
 use crate::queue::leave;
-use crate::status_cache::{self, Lack};
+use crate::status_cache::{self, Document, Lack};
 use crate::visit::{Visit, place_ref};
 use catraca_domain::ids::RoomName;
 use catraca_domain::place::Place;
-use catraca_domain::room::{Eta, Phase, PlaceState, PlaceView, Status};
+use catraca_domain::room::{Challenge, Eta, Identity, Phase, PlaceState, PlaceView};
 use time::format_description::well_known::Rfc3339;
 use worker::{Response, Result};
 
@@ -68,9 +68,7 @@ pub(crate) async fn show(visit: Visit, room: &RoomName) -> Result<Response> {
     let document = match status_cache::status(visit, room).await {
         Ok(document) => document,
         Err(Lack::Unknown) => return super::no_such_room(visit).await,
-        Err(Lack::Unavailable) => {
-            return waiting(visit, room, State::Unavailable, None, None).await;
-        }
+        Err(Lack::Unavailable) => return unavailable(visit, room).await,
     };
     let status = &document.status;
     let state = match status.phase {
@@ -79,21 +77,21 @@ pub(crate) async fn show(visit: Visit, room: &RoomName) -> Result<Response> {
         Phase::Lobby | Phase::Open | Phase::Paused => State::New,
     };
     let Some(place) = place.filter(|place| place.epoch == status.epoch) else {
-        return waiting(visit, room, state, Some(status), None).await;
+        return waiting(visit, room, state, Some(&document), None).await;
     };
     let view = document.view(place.number, visit.now_ms);
     match view.state {
         PlaceState::Lobby if state == State::New => {
-            waiting(visit, room, State::Lobby, Some(status), Some(&view)).await
+            waiting(visit, room, State::Lobby, Some(&document), Some(&view)).await
         }
         PlaceState::Waiting if state == State::New => {
-            waiting(visit, room, State::Waiting, Some(status), Some(&view)).await
+            waiting(visit, room, State::Waiting, Some(&document), Some(&view)).await
         }
         PlaceState::Lobby | PlaceState::Waiting => {
-            waiting(visit, room, state, Some(status), Some(&view)).await
+            waiting(visit, room, state, Some(&document), Some(&view)).await
         }
         PlaceState::Called | PlaceState::Admitted | PlaceState::Lapsed => {
-            enter(visit, room, &place, status, &view).await
+            enter(visit, room, &place, &document, &view).await
         }
     }
 }
@@ -103,7 +101,7 @@ async fn enter(
     visit: &Visit,
     room: &RoomName,
     place: &Place,
-    status: &Status,
+    document: &Document,
     view: &PlaceView,
 ) -> Result<Response> {
     let state = match claim::claim(visit, room, place).await {
@@ -123,7 +121,7 @@ async fn enter(
         Ok(ClaimReply::Unknown) => return super::no_such_room(visit).await,
         Err(Unreachable) => State::Unavailable,
     };
-    waiting(visit, room, state, Some(status), Some(view)).await
+    waiting(visit, room, state, Some(document), Some(view)).await
 }
 
 /// Whether the Room still counts the admission. When it can't be asked, whoever is in stays in.
@@ -151,17 +149,25 @@ async fn still_shopping(visit: &Visit, room: &RoomName, place: Option<&Place>) -
 async fn shop(visit: &Visit, room: &RoomName) -> Result<Response> {
     match Template::fetch(visit, "shop").await {
         Some(template) => answer::page(200, template.fill(&[("room", room.as_str())])),
-        None => waiting(visit, room, State::Unavailable, None, None).await,
+        None => unavailable(visit, room).await,
     }
+}
+
+/// With the room away, what can still be told is the number in the visitor's own token.
+async fn unavailable(visit: &Visit, room: &RoomName) -> Result<Response> {
+    waiting(visit, room, State::Unavailable, None, None).await
 }
 
 async fn waiting(
     visit: &Visit,
     room: &RoomName,
     state: State,
-    status: Option<&Status>,
+    document: Option<&Document>,
     view: Option<&PlaceView>,
 ) -> Result<Response> {
+    let status = document.map(|document| &document.status);
+    let turnstile = visit.settings.turnstile.is_some()
+        && document.is_some_and(|document| document.challenge == Challenge::Turnstile);
     let template = Template::fetch(visit, "waiting").await;
     let template = template.unwrap_or_else(Template::fallback);
     let opens_at = status
@@ -169,7 +175,11 @@ async fn waiting(
         .and_then(|at| at.format(&Rfc3339).ok())
         .unwrap_or_default();
     let message = status.and_then(|status| status.message.clone());
-    let number = view.map(|view| view.number.to_string());
+    let number = view
+        .map(|view| view.number)
+        .or_else(|| Some(visit.place(room)?.number))
+        .filter(|_| view.is_some() || state == State::Unavailable)
+        .map(|number| number.to_string());
     let ahead = view.map(|view| view.ahead.to_string());
     let eta = view.and_then(|view| view.eta_seconds).map(in_words);
     let html = template.fill(&[
@@ -180,16 +190,41 @@ async fn waiting(
         ("eta", &eta.unwrap_or_default()),
         ("message", &message.unwrap_or_default()),
         ("opens_at", &opens_at),
+        (
+            "identity",
+            document.map_or("", |it| identity_name(it.identity)),
+        ),
+        (
+            "challenge",
+            document.map_or("", |it| challenge_name(it.challenge)),
+        ),
+        (
+            "draw",
+            document.map_or("", |it| if it.record.is_some() { "yes" } else { "" }),
+        ),
         ("refresh", &state.refresh_seconds(view).to_string()),
     ]);
-    answer::page(
-        if state == State::Unavailable {
-            503
-        } else {
-            200
-        },
-        html,
-    )
+    let code = if state == State::Unavailable {
+        503
+    } else {
+        200
+    };
+    answer::page_with(code, html, turnstile)
+}
+
+fn identity_name(identity: Identity) -> &'static str {
+    match identity {
+        Identity::Anonymous => "anonymous",
+        Identity::Account => "account",
+    }
+}
+
+fn challenge_name(challenge: Challenge) -> &'static str {
+    match challenge {
+        Challenge::None => "none",
+        Challenge::ProofOfWork => "proof_of_work",
+        Challenge::Turnstile => "turnstile",
+    }
 }
 
 fn in_words(eta: Eta) -> String {
@@ -217,9 +252,7 @@ pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<R
                 cookies.extend(holder.as_ref().map(answer::holder_cookie));
             }
             Joined::Unknown => return super::no_such_room(&visit).await,
-            Joined::Unavailable => {
-                return waiting(&visit, room, State::Unavailable, None, None).await;
-            }
+            Joined::Unavailable => return unavailable(&visit, room).await,
             // A challenge takes the page's script.
             Joined::Closed
             | Joined::SoldOut
@@ -239,7 +272,7 @@ pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<R
             if let Some(place) = visit.place(room)
                 && leave::leave(&visit, room, &place).await.is_err()
             {
-                return waiting(&visit, room, State::Unavailable, None, None).await;
+                return unavailable(&visit, room).await;
             }
             cookies = leave::cookies(&visit, room);
         }
