@@ -17,5 +17,5 @@ clean: ; @exec scripts/clean
 setup: ; @exec scripts/setup
 build: ; @exec scripts/build
 edge: setup ; @exec scripts/build-edge
-web: setup ; node web/build.mjs
+web: setup ; scripts/build-verify && node web/build.mjs
 deploy: setup web ; node_modules/.bin/wrangler deploy

@@ -1,11 +1,14 @@
 // Builds the pages: web/src and web/pages in, web/dist out. The same input gives the same bytes.
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = `${here}dist`;
+const wasm = fileURLToPath(new URL('../verify/build/verify_bg.wasm', import.meta.url));
+if (!existsSync(wasm)) throw new Error('the checks for the browser are missing: run scripts/build-verify');
 
 /** Imports a TypeScript module of ours into this program. */
 async function importSource(path) {
@@ -59,7 +62,12 @@ const pages = (await readdir(`${here}pages`)).filter((name) => name.endsWith('.h
 const assets = {
   style: await writeAsset('style', 'css', await bundle(`${here}src/style.css`)),
   logo: await writeAsset('logo', 'svg', await readFile(`${here}src/logo.svg`)),
+  wasm: await writeAsset('verify', 'wasm', await readFile(wasm)),
 };
+for (const source of await readdir(`${here}src/workers`)) {
+  const name = `worker-${source.replace('.ts', '')}`;
+  assets[name] = await writeAsset(name, 'js', await bundle(`${here}src/workers/${source}`));
+}
 for (const source of await readdir(`${here}src`)) {
   const name = source.replace('.ts', '');
   if (!pages.includes(`${name}.html`)) continue;

@@ -31,6 +31,17 @@ export async function get<T>(path: string, decode: (body: unknown) => T): Promis
   return decode(await json(response));
 }
 
+/** A fresh answer's own text, for what is checked letter by letter. */
+export async function getText(path: string): Promise<string> {
+  const response = await send(path, { cache: 'no-store' });
+  if (!response.ok) throw await problemOf(response);
+  try {
+    return await response.text();
+  } catch {
+    throw new NetworkFailure(path);
+  }
+}
+
 /** Something that is asked for again and again: unchanged answers cost no body. */
 export class Watched<T> {
   private etag: string | null = null;

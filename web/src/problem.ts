@@ -11,6 +11,8 @@ export class Problem extends Error {
     readonly retryAfterMs: number | null = null,
     /** Of `hold_has_order`: which. */
     readonly order: string | null = null,
+    /** Of `challenge_required`: what is to be solved. */
+    readonly challenge: unknown = null,
   ) {
     super(`${status} ${kind}`);
   }
@@ -29,12 +31,14 @@ export async function problemOf(response: Response): Promise<Problem> {
   let kind = '';
   let detail = '';
   let order: string | null = null;
+  let challenge: unknown = null;
   try {
     const body: unknown = await response.json();
     if (typeof body === 'object' && body !== null) {
       if ('type' in body && typeof body.type === 'string') kind = body.type.split('/').pop() ?? '';
       if ('detail' in body && typeof body.detail === 'string') detail = body.detail;
       if ('order' in body && typeof body.order === 'string') order = body.order;
+      if ('challenge' in body) challenge = body.challenge;
     }
   } catch {
     // No JSON: the status has to do.
@@ -42,7 +46,7 @@ export async function problemOf(response: Response): Promise<Problem> {
   const retryAfter = Number(response.headers.get('retry-after'));
   return new Problem(
     response.status, kind || kindOfStatus(response.status), detail,
-    retryAfter > 0 ? retryAfter * 1000 : null, order,
+    retryAfter > 0 ? retryAfter * 1000 : null, order, challenge,
   );
 }
 

@@ -1,13 +1,19 @@
 // The waiting room's calls, as the edge answers them.
 import { fields, maybe, number } from './decode';
-import { call, get } from './http';
+import type { Solution } from './challenge';
+import { call, get, getText } from './http';
 import { place, type Place } from './wire';
 
 const path = (room: string, what: string): string => `/queue/v1/${encodeURIComponent(room)}/${what}`;
 
 /** Takes a place, or finds the one this browser has. The place itself is in a cookie. */
-export async function join(room: string): Promise<void> {
-  await call('POST', path(room, 'join'), {});
+export async function join(room: string, solution: Solution | null): Promise<void> {
+  await call('POST', path(room, 'join'), solution === null ? {} : { challenge: solution });
+}
+
+/** The draw's published record, letter by letter. */
+export function drawRecord(room: string): Promise<string> {
+  return getText(path(room, 'draw'));
 }
 
 export function currentPlace(room: string): Promise<Place> {

@@ -61,12 +61,51 @@ export const waiting = {
   offline: 'No connection just now. Your place is kept; trying again…',
   leave: 'Leave the line',
   leaveConfirm: 'Leave the line? Your number goes to nobody and you would have to start at the end.',
-  accountNeeded: 'This room gives one place to each account. Log in first.',
-  logIn: 'Log in',
+  accountNeeded: 'This room gives one place to each account, the same on all your devices. Log in first; then you join by yourself.',
   message: 'Message from the organiser',
   titleAhead: (ahead: string) => `${ahead} ahead – Catraca`,
   titleCalled: 'Your turn! – Catraca',
   liveAhead: (number: string, ahead: string) => `Your number is ${number}. ${ahead} ahead of you.`,
+};
+
+export const challenge = {
+  heading: 'One moment before you join',
+  working: 'To keep robots out, your device does a small sum. It goes on in the background too.',
+  progress: 'How far the sum is',
+  turnstile: 'Please confirm that you are not a robot.',
+  turnstileTrouble: 'The check has trouble. It tries again by itself; if it keeps failing, try another browser or network.',
+  unable: 'This room asks for a small sum that this browser can’t do (it needs WebAssembly and web workers). Please update the browser, or come with another one or another device.',
+  failed: 'The check before joining did not succeed. Please try again.',
+  needsScript: 'This room asks for a small check before you join, which takes JavaScript. Please switch it on and reload.',
+};
+
+export const draw = {
+  title: 'Check a draw – Catraca',
+  heading: 'Check a draw',
+  lead: 'In rooms with a draw the order is decided by a secret that was sealed before anyone joined. Here your own browser computes every place again; nothing is sent anywhere.',
+  lobbyLead: 'Places in the lobby are drawn at opening; when you came does not matter. The seal of the draw is already published, and this browser keeps a copy to compare:',
+  drawnLead: 'The order was drawn. Don’t take our word for it:',
+  check: 'Check the draw',
+  checking: (places: string) => `Checking… ${places} places so far.`,
+  right: 'The draw is right: the secret is the one that was sealed.',
+  sealKept: 'It is the same seal that this browser kept before the draw.',
+  all: (count: string) => `All ${count} places were computed again: every position is taken once.`,
+  tooMany: (count: string) => `${count} places were drawn, too many to compute them all here.`,
+  mine: (number: string, position: string) => `Number ${number} drew position ${position}.`,
+  late: (number: string) => `Number ${number} came after the draw and stands behind everyone drawn.`,
+  otherPosition: (drawn: string, told: string) => `The draw is not kept: it gives you position ${drawn}, and the room says ${told}.`,
+  wrong: (reason: string) => `The draw is not right: ${reason}.`,
+  early: (reason: string) => `Too early to say: ${reason}.`,
+  unable: 'This browser can’t run the check (it needs WebAssembly and web workers). Any other browser, or the command-line tool, can do it from the same record.',
+  noRecord: 'There is no draw in a room of this name.',
+  elsewhere: 'Check it elsewhere',
+  room: 'Room',
+  load: 'Load its record',
+  record: 'Record',
+  recordHint: 'The text at /queue/v1/ROOM/draw, loaded above or pasted here.',
+  earlier: 'Record from before the draw, if you kept one',
+  number: 'Your number, if you have one',
+  needsScript: 'The check takes JavaScript.',
 };
 
 export const duration = {

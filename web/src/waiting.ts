@@ -1,18 +1,24 @@
 // The waiting room. The page works without this script; with it nobody has to reload.
 //
-// One loop: join if there is no place, ask for the place at the pace the room sets, claim when
-// called, and load the same address again, which is then the shop.
+// One loop: join if there is no place (solving what the room asks first), ask for the place at the
+// pace the room sets, claim when called, and load the same address again, which is then the shop.
 import { backoffMs, jitterMs, sleep } from './backoff';
+import * as challenge from './challenge';
 import { countdown, formatCountdown, formatDate } from './clock';
-import { byId, focusHeading, idFromPath, loginAddress, onPress, setText, show } from './dom';
+import { byId, focusHeading, idFromPath, onPress, setText, show } from './dom';
 import { describe, nextEstimate, type Interval } from './estimate';
+import { loginLinks } from './login';
 import { NetworkFailure, Problem, inWords } from './problem';
 import { claim, currentPlace, join, leave } from './room';
-import { region, waiting as words } from './text';
+import { challenge as challengeWords, region, waiting as words } from './text';
+import { Unable } from './verifier';
+import { showDraw } from './waiting/draw';
 import type { Place } from './wire';
 
 /** How often a closed, sold-out or unavailable room is looked at again, in milliseconds. */
 const REST_MS = 10_000;
+/** Challenges in a row that came to nothing before the visitor is asked to press again. */
+const CHALLENGES_MAX = 5;
 const STATES = [
   'new', 'lobby', 'waiting', 'called', 'lapsed', 'closed', 'sold_out', 'unavailable',
 ] as const;
@@ -55,6 +61,7 @@ function render(place: Place): void {
   }
   setText(byId('message-text'), place.message ?? '');
   show(byId('paused'), place.phase === 'paused');
+  showDraw(room, place);
   document.title = place.state === 'called' ? words.titleCalled : words.titleAhead(ahead);
   if (place.state === 'waiting') announce(place.ahead, words.liveAhead(number, ahead));
 }
@@ -75,6 +82,23 @@ function restoreEstimate(): void {
     if (Number.isFinite(number) && Number.isFinite(eta.high)) shown = { number, eta };
   } catch {
     // A damaged note is no loss.
+  }
+}
+
+/** Joins, solving what the room asks for first. */
+async function joinRoom(mine: number): Promise<void> {
+  let solution: challenge.Solution | null = null;
+  for (let asked = 0; ; asked += 1) {
+    try {
+      await join(room, solution);
+      challenge.done();
+      return;
+    } catch (error) {
+      const more = error instanceof Problem && error.kind === 'challenge_required' && asked < CHALLENGES_MAX;
+      if (!more || mine !== run) throw error;
+      // Too late, or used: there is another one with every refusal.
+      solution = await challenge.solve(error.challenge);
+    }
   }
 }
 
@@ -133,7 +157,19 @@ function after(error: unknown, attempt: number): number | null {
     show(byId('offline'), true);
     return backoffMs(attempt, Math.random);
   }
+  if (error instanceof Unable) {
+    challenge.done();
+    enter('new');
+    setText(byId('new-lead'), challengeWords.unable);
+    return null;
+  }
   if (!(error instanceof Problem)) throw error;
+  if (error.kind === 'challenge_required') {
+    challenge.done();
+    enter('new');
+    setText(byId('new-lead'), challengeWords.failed);
+    return null;
+  }
   if (error.passing) {
     if (currentState() === 'new') enter('unavailable');
     else show(byId('offline'), true);
@@ -147,14 +183,15 @@ function after(error: unknown, attempt: number): number | null {
       return null;
     case 'room_closed':
       enter('closed');
-      return REST_MS;
+      return jitterMs(REST_MS, Math.random);
     case 'sold_out':
       enter('sold_out');
-      return REST_MS;
+      return jitterMs(REST_MS, Math.random);
     case 'not_logged_in':
+      enter('new');
       setText(byId('new-lead'), words.accountNeeded);
-      show(byId('log-in'), true);
       show(byId('join'), false);
+      void loginLinks().then((links) => byId('login-links').replaceChildren(...links));
       return null;
     default:
       setText(byId('new-lead'), inWords(error));
@@ -171,7 +208,7 @@ async function follow(hasPlace: boolean): Promise<void> {
     let waitMs: number | null;
     try {
       if (!joined) {
-        await join(room);
+        await joinRoom(mine);
         joined = true;
       }
       waitMs = await look(mine);
@@ -247,7 +284,6 @@ function start(): void {
       enter('new');
     });
   }
-  byId('log-in').setAttribute('href', loginAddress('dev'));
 
   const state = currentState();
   if (state === 'lapsed') return;

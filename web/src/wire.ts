@@ -37,6 +37,8 @@ export const PLACE_STATES = ['lobby', 'waiting', 'called', 'admitted', 'lapsed']
 export interface Place {
   readonly state: (typeof PLACE_STATES)[number];
   readonly number: number;
+  /** Where it stands, once drawn. */
+  readonly position: number | null;
   readonly ahead: number;
   readonly eta: { readonly low: number; readonly high: number } | null;
   readonly pollAfterMs: number;
@@ -47,7 +49,8 @@ export interface Place {
 export function place(value: unknown): Place {
   const it = fields(value);
   return {
-    state: oneOf(it.state, PLACE_STATES), number: number(it.number), ahead: number(it.ahead),
+    state: oneOf(it.state, PLACE_STATES), number: number(it.number),
+    position: maybe(it.position, number), ahead: number(it.ahead),
     eta: maybe(it.eta_seconds, (eta) => ({ low: number(fields(eta).low), high: number(fields(eta).high) })),
     pollAfterMs: number(it.poll_after_ms), phase: maybe(it.phase, text), message: maybe(it.message, text),
   };

@@ -1,0 +1,229 @@
+// The waiting page on the real Worker in workerd, with a stub for the core: what rooms ask for.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { Edge, startCore } from '../../../edge/tests/harness.mjs';
+import { openBrowser, root, snap, watchErrors } from './chromium.mjs';
+
+/** Cloudflare's documented keys for tests: the widget always passes, the secret always passes. */
+const SITE_KEY = '1x00000000000000000000AA';
+const SECRET = '1x0000000000000000000000000000000AA';
+
+let browser;
+let core;
+let edge;
+let page;
+let errors;
+let siteverify;
+
+before(async () => {
+  [browser, core, siteverify] = await Promise.all([openBrowser(), startCore(), startSiteverify()]);
+  edge = await Edge.create(core.url, {
+    CATRACA_TURNSTILE_URL: siteverify.url, CATRACA_TURNSTILE_SITE_KEY: SITE_KEY, CATRACA_TURNSTILE_SECRET: SECRET,
+  }, { dist: `${root}web/dist` });
+});
+after(async () => {
+  await browser?.close();
+  await edge?.stop();
+  core?.stop();
+  siteverify?.stop();
+});
+beforeEach(async () => {
+  page = await browser.context.newPage();
+  errors = watchErrors(page);
+  page.on('dialog', (dialog) => dialog.accept());
+});
+afterEach(async () => {
+  await page.close();
+  await browser.context.clearCookies();
+  await browser.context.unrouteAll();
+  assert.deepEqual(errors, [], 'script errors or content security policy breaches');
+});
+
+/** Turnstile's side of the check: takes a response of its widget once. */
+async function startSiteverify() {
+  const seen = new Set();
+  const server = createServer(async (request, response) => {
+    const { secret, response: token } = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    const success = secret === SECRET && token.startsWith('XXXX.DUMMY.TOKEN') && !seen.has(token);
+    seen.add(token);
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ success }));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${server.address().port}/siteverify`, stop: () => server.close() };
+}
+
+const inState = (name, on = page) => on.waitForSelector(`body[data-state="${name}"]`);
+const visible = (selector) => page.waitForSelector(selector, { state: 'visible' });
+const numbered = async (on = page) => {
+  await on.waitForFunction(() => /^\d/.test(document.getElementById('number').textContent));
+  return on.innerText('#number');
+};
+const joins = (seen) => seen.filter((request) => request.url().endsWith('/join'));
+
+test('proof of work: the page solves it, shows how far it is, and joins', async () => {
+  await edge.open('work', { control: 'paused', challenge: 'proof_of_work' });
+  await page.addInitScript(() => {
+    globalThis.seen = [];
+    new MutationObserver(() => {
+      const bar = document.getElementById('challenge-progress');
+      if (bar?.checkVisibility()) globalThis.seen.push(bar.value);
+    }).observe(document, { subtree: true, childList: true, attributes: true });
+  });
+  await page.goto(`${edge.url}/e/work`);
+  await inState('waiting');
+  await numbered();
+  assert.equal(await page.isVisible('#challenge'), false, 'gone once it is solved');
+  const seen = await page.evaluate(() => globalThis.seen);
+  assert.ok(seen.length > 2 && seen.every((value, at) => at === 0 || value >= seen[at - 1]), `${seen}`);
+  const [{ detail }] = await page.evaluate(() =>
+    performance.getEntriesByName('proof of work').map((entry) => ({ detail: entry.detail })));
+  assert.ok(detail.hashes > 1_000, `${detail.hashes} hashes`);
+  // Who has a place is not asked again.
+  const number = await page.innerText('#number');
+  await page.reload();
+  assert.equal(await numbered(), number);
+  assert.equal(await page.evaluate(() => performance.getEntriesByName('proof of work').length), 0);
+});
+
+test('a refused solution is followed by another one, without a word from the visitor', async () => {
+  await edge.open('again', { control: 'paused', challenge: 'proof_of_work' });
+  let spoilt = 0;
+  const sent = [];
+  page.on('request', (request) => sent.push(request));
+  await page.route('**/queue/v1/again/join', async (route) => {
+    const body = route.request().postDataJSON();
+    if (body.challenge === undefined || spoilt > 0) return route.continue();
+    spoilt += 1;
+    body.challenge.solution = 'A'.repeat(86);
+    return route.continue({ postData: JSON.stringify(body) });
+  });
+  await page.goto(`${edge.url}/e/again`);
+  await inState('waiting');
+  assert.equal(spoilt, 1);
+  assert.equal(joins(sent).length, 3, 'asked, refused, accepted');
+});
+
+test('a room that never accepts is asked a few times, then the visitor decides', async () => {
+  await edge.open('never', { control: 'paused', challenge: 'proof_of_work' });
+  const sent = [];
+  page.on('request', (request) => sent.push(request));
+  await page.route('**/queue/v1/never/join', (route) => {
+    const body = route.request().postDataJSON();
+    if (body.challenge !== undefined) body.challenge.solution = 'A'.repeat(86);
+    return route.continue({ postData: JSON.stringify(body) });
+  });
+  await page.goto(`${edge.url}/e/never`);
+  await page.waitForFunction(() => /did not succeed/.test(document.getElementById('new-lead').textContent));
+  assert.equal(joins(sent).length, 6);
+  await page.unroute('**/queue/v1/never/join');
+  await page.click('#join');
+  await inState('waiting');
+});
+
+test('in a tab in the background it goes on: no frame, no timer is waited for', async () => {
+  await edge.open('behind', { control: 'paused', challenge: 'proof_of_work' });
+  await page.addInitScript(() => {
+    // What a hidden tab is like: frames never come, timers come late.
+    Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
+    globalThis.requestAnimationFrame = () => 0;
+    const { setTimeout: real } = globalThis;
+    globalThis.setTimeout = (work, ms, ...rest) => real(work, (ms ?? 0) + 60_000, ...rest);
+  });
+  await page.goto(`${edge.url}/e/behind`);
+  await inState('waiting');
+});
+
+test('a browser that cannot do the work is told so in plain words', async () => {
+  await edge.open('old', { control: 'paused', challenge: 'proof_of_work' });
+  await page.route('**/*.wasm', (route) => route.fulfill({ status: 200, contentType: 'application/wasm', body: 'none' }));
+  await page.goto(`${edge.url}/e/old`);
+  await page.waitForFunction(() => /WebAssembly/.test(document.getElementById('new-lead').textContent));
+  await page.unroute('**/*.wasm');
+  await page.addInitScript(() => {
+    delete globalThis.Worker;
+  });
+  await page.reload();
+  await page.waitForFunction(() => /WebAssembly/.test(document.getElementById('new-lead').textContent));
+  assert.equal(await page.isVisible('#challenge'), false);
+  assert.ok(await page.isVisible('#join'));
+});
+
+test('only the worker may run wasm, and only a Turnstile room may load Turnstile', async () => {
+  await edge.open('plain', { control: 'paused' });
+  await edge.open('turn', { control: 'paused', challenge: 'turnstile' });
+  const policy = async (path) => (await edge.fetch(path)).headers.get('content-security-policy');
+  assert.doesNotMatch(await policy('/e/plain'), /wasm-unsafe-eval|cloudflare/);
+  assert.match(await policy('/e/plain'), /worker-src 'self';/);
+  assert.match(await policy('/e/turn'), /script-src 'self' https:\/\/challenges\.cloudflare\.com;/);
+  assert.match(await policy('/e/turn'), /frame-src https:\/\/challenges\.cloudflare\.com;/);
+  const html = await (await edge.fetch('/e/plain')).text();
+  const [, worker] = /data-worker="([^"]+)"/.exec(html);
+  assert.equal(await policy(worker), "default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'");
+  assert.equal(await policy(/src="(\/assets\/waiting[^"]+)"/.exec(html)[1]), null);
+});
+
+test('Turnstile: its widget is loaded, and its word is what lets one join', async () => {
+  const asked = [];
+  await browser.context.route('https://challenges.cloudflare.com/**', (route) => {
+    asked.push(route.request().url());
+    // As the real script behaves with the site key that always passes; the first try has trouble.
+    return route.fulfill({ contentType: 'text/javascript', body: `globalThis.turnstile = {
+      render(element, options) {
+        element.textContent = 'widget ' + options.sitekey;
+        setTimeout(() => options['error-callback']('300030'), 50);
+        setTimeout(() => options.callback('XXXX.DUMMY.TOKEN.' + Math.random()), 100);
+        return 'w1';
+      },
+      remove() { document.getElementById('widget').textContent = ''; },
+    };` });
+  });
+  await edge.open('widget', { control: 'paused', challenge: 'turnstile' });
+  await page.goto(`${edge.url}/e/widget`);
+  await page.waitForFunction(() => /has trouble/.test(document.getElementById('challenge-lead').textContent));
+  await inState('waiting');
+  assert.deepEqual(asked, ['https://challenges.cloudflare.com/turnstile/v0/api.js?render=explicit']);
+  assert.equal(await page.textContent('#widget'), '', 'the widget is taken away');
+});
+
+test('an account room leads through the login, and gives the same place on a second device', async () => {
+  await edge.open('mine', { control: 'paused', identity: 'account' });
+  // Somebody is first in line.
+  await edge.join('mine', { headers: { cookie: '__Host-login=22222222-2222-4222-8222-222222222222' } });
+  await page.goto(`${edge.url}/e/mine`);
+  await visible('#login-links a');
+  assert.match(await page.innerText('#new-lead'), /one place to each account/);
+  await page.click('#login-links a');
+  await inState('waiting');
+  const number = await numbered();
+  const device = await openBrowser();
+  try {
+    const [other] = device.context.pages();
+    await other.goto(`${edge.url}/e/mine`);
+    await other.click('#login-links a');
+    await inState('waiting', other);
+    assert.equal(await numbered(other), number);
+  } finally {
+    await device.close();
+  }
+});
+
+test('a refresh, a closed tab and a restart of workerd keep the place', async () => {
+  await edge.open('kept', { control: 'paused' });
+  await edge.join('kept');
+  await page.goto(`${edge.url}/e/kept`);
+  const number = await numbered();
+  await page.reload();
+  assert.equal(await numbered(), number, 'a refresh');
+  await page.close();
+  page = await browser.context.newPage();
+  errors = watchErrors(page);
+  await page.goto(`${edge.url}/e/kept`);
+  assert.equal(await numbered(), number, 'a closed tab');
+  await edge.kill();
+  await visible('#offline');
+  await edge.start();
+  await page.waitForSelector('#offline', { state: 'hidden' });
+  assert.equal(await numbered(), number, 'a restart');
+  await inState('waiting');
+});
