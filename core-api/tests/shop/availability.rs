@@ -222,13 +222,12 @@ async fn five_hundred_cold_reads_read_once_in_each_core() {
     let most = 1 + u64::try_from(since.elapsed().as_millis()).unwrap() / 400;
     let (first_readings, first_questions) = shop.app.catalogue.asked_of_database();
     let (readings, questions) = second.catalogue.asked_of_database();
-    // The first core knows the event already from its making. A slow run reads once more by age.
     assert!(
         first_questions - before <= 1 && questions == 1,
         "{questions}"
     );
-    println!("read {first_readings} and {readings} times");
-    assert!((1..=4).contains(&first_readings) && (1..=4).contains(&readings));
+    println!("read {first_readings} and {readings} times, {most} at most");
+    assert!((1..=most).contains(&first_readings) && (1..=most).contains(&readings));
     shop.close().await;
 }
 

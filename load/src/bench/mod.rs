@@ -2,6 +2,7 @@
 //! `{"bench": name, "ratios": {…}, "figures": {…}}`. Ratios are against a limit that is named,
 //! so that they compare across machines; figures are this machine's.
 
+mod catalog;
 mod edge;
 mod onsale;
 mod operator;
@@ -29,6 +30,8 @@ enum Bench {
     Onsale(onsale::Options),
     /// Polls, joins and claims at the edge, next to JavaScript, on workerd alone.
     Edge(edge::Options),
+    /// Availability and seat maps, next to nginx serving the same bytes.
+    Catalog(catalog::Options),
     /// Holds and sales of places, against `pgbench` and a counter.
     Reserve(reserve::Options),
 }
@@ -71,6 +74,7 @@ pub(crate) async fn main(options: Options) -> anyhow::Result<bool> {
     let (measured, ok) = match options.bench {
         Bench::Onsale(options) => onsale::run(options).await?,
         Bench::Edge(options) => edge::run(options).await?,
+        Bench::Catalog(options) => catalog::run(options).await?,
         Bench::Reserve(options) => reserve::run(options).await?,
     };
     println!("{}", serde_json::to_string(&measured)?);

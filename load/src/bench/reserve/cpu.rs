@@ -7,22 +7,22 @@ const TICK_US: u32 = 10_000;
 
 /// Whose time.
 #[derive(Debug, Clone)]
-pub(super) struct Watched {
-    pub(super) core: Vec<u32>,
-    pub(super) postmaster: u32,
+pub(in crate::bench) struct Watched {
+    pub(in crate::bench) core: Vec<u32>,
+    pub(in crate::bench) postmaster: u32,
 }
 
 /// Processor time used so far, in microseconds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cpu {
-    pub(super) core: f64,
-    pub(super) postgres: f64,
-    pub(super) generator: f64,
+pub(in crate::bench) struct Cpu {
+    pub(in crate::bench) core: f64,
+    pub(in crate::bench) postgres: f64,
+    pub(in crate::bench) generator: f64,
 }
 
 impl Watched {
     /// The time used until now. Server processes that ended meanwhile are not counted.
-    pub(super) fn sample(&self) -> anyhow::Result<Cpu> {
+    pub(in crate::bench) fn sample(&self) -> anyhow::Result<Cpu> {
         let mut postgres = used(self.postmaster);
         for entry in fs::read_dir("/proc")? {
             let name = entry?.file_name();
@@ -44,7 +44,7 @@ impl Watched {
 
 impl Cpu {
     /// What was used since `before`, for each of `count`.
-    pub(super) fn each_since(self, before: Self, count: u32) -> Self {
+    pub(in crate::bench) fn each_since(self, before: Self, count: u32) -> Self {
         let each = |now: f64, then: f64| (now - then) / f64::from(count.max(1));
         Self {
             core: each(self.core, before.core),
@@ -61,7 +61,23 @@ fn used(pid: u32) -> f64 {
 }
 
 /// A number of a stat line; `index` 0 is the state, which follows the program's name.
-pub(super) fn field(stat: &str, index: usize) -> Option<u32> {
+pub(in crate::bench) fn field(stat: &str, index: usize) -> Option<u32> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(index)?.parse().ok()
+}
+
+/// The children of a process.
+pub(in crate::bench) fn children(of: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        field(&stat, 1) == Some(of)
+    })
+    .collect()
+}
+
+/// Processor time of a process and its children so far, in microseconds.
+pub(in crate::bench) fn with_children(pid: u32) -> f64 {
+    used(pid) + children(pid).into_iter().map(used).sum::<f64>()
 }

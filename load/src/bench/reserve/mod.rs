@@ -9,11 +9,11 @@
 //! `load/peers/reserve_confirm.sql`. All run on one PostgreSQL with its durability on, taking
 //! turns; a ratio is the median over the pairs. Afterwards the auditor counts every seat.
 
-mod cpu;
+pub(super) mod cpu;
 mod crowd;
-mod programs;
-mod shop;
-mod wire;
+pub(super) mod programs;
+pub(super) mod shop;
+pub(super) mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -297,7 +297,7 @@ impl Bench {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)

@@ -17,51 +17,51 @@ use super::shop::{Event, KID};
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// What all of them read.
-pub(super) struct Programs {
-    pub(super) core: PathBuf,
-    pub(super) postgres: Url,
-    pub(super) redis: String,
+pub(in crate::bench) struct Programs {
+    pub(in crate::bench) core: PathBuf,
+    pub(in crate::bench) postgres: Url,
+    pub(in crate::bench) redis: String,
     /// In base64url.
-    pub(super) admission_key: String,
+    pub(in crate::bench) admission_key: String,
 }
 
 /// A program that serves; killed when dropped.
-pub(super) struct Running {
-    pub(super) address: SocketAddr,
+pub(in crate::bench) struct Running {
+    pub(in crate::bench) address: SocketAddr,
     child: Child,
 }
 
 impl Running {
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(in crate::bench) fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 }
 
 /// 32 random bytes in base64url.
-pub(super) fn random_key() -> String {
+pub(in crate::bench) fn random_key() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
 impl Programs {
     /// Brings the schema up to date.
-    pub(super) async fn migrate(&self) -> anyhow::Result<()> {
+    pub(in crate::bench) async fn migrate(&self) -> anyhow::Result<()> {
         let status = self.core_role("migrate").status().await?;
         anyhow::ensure!(status.success(), "the migrations: {status}");
         Ok(())
     }
 
     /// The core's serving role.
-    pub(super) async fn serve(&self) -> anyhow::Result<Running> {
+    pub(in crate::bench) async fn serve(&self) -> anyhow::Result<Running> {
         start(self.core_role("serve")).await
     }
 
     /// The core's working role, which carries orders to their end.
-    pub(super) fn work(&self) -> anyhow::Result<Child> {
+    pub(in crate::bench) fn work(&self) -> anyhow::Result<Child> {
         Ok(self.core_role("worker").spawn()?)
     }
 
     /// The counter over HTTP.
-    pub(super) async fn counter(&self) -> anyhow::Result<Running> {
+    pub(in crate::bench) async fn counter(&self) -> anyhow::Result<Running> {
         let mut command = quiet(&std::env::current_exe()?);
         command
             .arg("peer-counter")
@@ -96,7 +96,7 @@ impl Programs {
     }
 
     /// Runs a `pgbench` script over an event, so many transactions in all; transactions a second.
-    pub(super) async fn pgbench(
+    pub(in crate::bench) async fn pgbench(
         &self,
         script: &str,
         event: &Event,

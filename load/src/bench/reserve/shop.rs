@@ -13,14 +13,14 @@ use url::Url;
 use crate::bench::token::Key;
 
 /// Of the key that the benchmark's tokens are signed with.
-pub(super) const KID: &str = "bench";
+pub(in crate::bench) const KID: &str = "bench";
 /// Seconds that holds and sessions last: longer than any run.
 const LASTS_SECONDS: u64 = 14_400;
 
 /// The database.
-pub(super) struct Shop {
-    pub(super) url: Url,
-    pub(super) db: Client,
+pub(in crate::bench) struct Shop {
+    pub(in crate::bench) url: Url,
+    pub(in crate::bench) db: Client,
     server: Client,
     name: String,
     next_event: i32,
@@ -28,15 +28,15 @@ pub(super) struct Shop {
 
 /// An event on sale: one section without numbered seats, price nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Event {
-    pub(super) number: i32,
-    pub(super) slug: String,
-    pub(super) capacity: u32,
-    pub(super) buyers: u32,
+pub(in crate::bench) struct Event {
+    pub(in crate::bench) number: i32,
+    pub(in crate::bench) slug: String,
+    pub(in crate::bench) capacity: u32,
+    pub(in crate::bench) buyers: u32,
 }
 
 /// Who is sending: everything before the request's own lines.
-pub(super) struct Shoppers {
+pub(in crate::bench) struct Shoppers {
     key: Key,
     event: Arc<Event>,
     now: u64,
@@ -44,7 +44,7 @@ pub(super) struct Shoppers {
 
 impl Shop {
     /// Makes the database, empty.
-    pub(super) async fn make(server_url: &Url) -> anyhow::Result<Self> {
+    pub(in crate::bench) async fn make(server_url: &Url) -> anyhow::Result<Self> {
         let seed: u32 = rand::random();
         let name = format!("bench_{seed:08x}");
         let server = connect(server_url).await?;
@@ -66,7 +66,7 @@ impl Shop {
     }
 
     /// Accounts 0 to `count`, logged in; once the schema is there.
-    pub(super) async fn accounts(&self, count: u32) -> anyhow::Result<()> {
+    pub(in crate::bench) async fn accounts(&self, count: u32) -> anyhow::Result<()> {
         let sql = format!(
             "INSERT INTO accounts (account_id, issuer, subject, email)
              SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'bench',
@@ -84,7 +84,11 @@ impl Shop {
     }
 
     /// An event, with a shopping session for each of its first accounts, and a counter.
-    pub(super) async fn event(&mut self, capacity: u32, buyers: u32) -> anyhow::Result<Arc<Event>> {
+    pub(in crate::bench) async fn event(
+        &mut self,
+        capacity: u32,
+        buyers: u32,
+    ) -> anyhow::Result<Arc<Event>> {
         let number = self.next_event;
         self.next_event += 1;
         let slug = format!("bench-{number}");
@@ -120,13 +124,13 @@ impl Shop {
     }
 
     /// One number out of the database.
-    pub(super) async fn count(&self, sql: &str) -> anyhow::Result<u32> {
+    pub(in crate::bench) async fn count(&self, sql: &str) -> anyhow::Result<u32> {
         let count: i64 = self.db.query_one(sql, &[]).await?.get(0);
         Ok(u32::try_from(count)?)
     }
 
     /// The server's first process, of which the others are children.
-    pub(super) async fn postmaster(&self) -> anyhow::Result<u32> {
+    pub(in crate::bench) async fn postmaster(&self) -> anyhow::Result<u32> {
         let backend: i32 = self
             .db
             .query_one("SELECT pg_backend_pid()", &[])
@@ -137,7 +141,7 @@ impl Shop {
     }
 
     /// Drops the database.
-    pub(super) async fn drop(self) -> anyhow::Result<()> {
+    pub(in crate::bench) async fn drop(self) -> anyhow::Result<()> {
         let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         Ok(self.server.batch_execute(&sql).await?)
     }
@@ -151,7 +155,7 @@ async fn connect(url: &Url) -> anyhow::Result<Client> {
 
 impl Shoppers {
     /// Those of an event, from now on.
-    pub(super) fn of(event: &Arc<Event>, key: &Key) -> anyhow::Result<Self> {
+    pub(in crate::bench) fn of(event: &Arc<Event>, key: &Key) -> anyhow::Result<Self> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
         Ok(Self {
             key: key.clone(),
@@ -161,7 +165,7 @@ impl Shoppers {
     }
 
     /// The cookies of shopper `n`: a login, and an admission to the event.
-    pub(super) fn cookies(&self, n: u32) -> String {
+    pub(in crate::bench) fn cookies(&self, n: u32) -> String {
         let Event { number, slug, .. } = &*self.event;
         let claims = json!({
             "iss": "catraca", "aud": slug, "sub": format!("00000000-0000-4000-9000-{n:012x}"),
@@ -174,12 +178,12 @@ impl Shoppers {
     }
 
     /// The idempotency key of a visit's call: accounts come back to every event.
-    pub(super) fn key(&self, call: &str, visit: u32) -> String {
+    pub(in crate::bench) fn key(&self, call: &str, visit: u32) -> String {
         format!("{}-{call}{visit}", self.event.number)
     }
 
     /// A hold of one place.
-    pub(super) fn wish(&self) -> String {
+    pub(in crate::bench) fn wish(&self) -> String {
         format!(
             r#"{{"event":"{}","section":"A","quantity":1}}"#,
             self.event.slug

@@ -7,20 +7,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A connection.
-pub(super) struct Wire {
+pub(in crate::bench) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(in crate::bench) struct Answer {
+    pub(in crate::bench) status: u16,
+    pub(in crate::bench) body: String,
 }
 
 impl Wire {
-    pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(in crate::bench) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
@@ -30,7 +30,7 @@ impl Wire {
     }
 
     /// Posts JSON.
-    pub(super) async fn post(
+    pub(in crate::bench) async fn post(
         &mut self,
         path: &str,
         cookies: &str,
