@@ -5,7 +5,7 @@
 //!
 //! In the order in which a visitor meets them: [`challenge`], [`lease`] and [`place`] (arrival),
 //! [`draw`], [`room`] and [`release`] (waiting), [`admission`] and [`admission_log`] (entry),
-//! [`reservation`] (a hold), [`settlement`] and [`ledger`] (money).
+//! [`seating`] and [`reservation`] (a hold), [`settlement`] and [`ledger`] (money).
 
 pub mod admission;
 pub mod admission_log;
@@ -23,6 +23,7 @@ pub mod problem;
 pub mod release;
 pub mod reservation;
 pub mod room;
+pub mod seating;
 pub mod secret;
 pub mod settlement;
 pub mod signature;
