@@ -45,6 +45,12 @@ pub struct Parts {
     pub changes: orders::changes::Changes,
     /// What is on sale, in memory.
     pub catalogue: catalogue::Catalogue,
+    /// Sections' plans, in memory.
+    pub plans: holds::Plans,
+    /// Where holds by quantity wait.
+    pub hold_line: holds::Line<holds::Asked>,
+    /// Where orders wait.
+    pub order_line: holds::Line<orders::Asked>,
     /// Cancelled when the server begins to stop: endless answers end then.
     pub stopping: CancellationToken,
     /// Prometheus.
@@ -100,6 +106,9 @@ impl App {
             sessions: admission::ShoppingSessions::default(),
             changes: orders::changes::Changes::default(),
             catalogue: catalogue::Catalogue::new(),
+            plans: holds::Plans::default(),
+            hold_line: holds::Line::default(),
+            order_line: holds::Line::default(),
             stopping: CancellationToken::new(),
             metrics: metrics::Metrics::install()?,
             config,
@@ -144,6 +153,8 @@ impl App {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let listening = tokio::spawn(catalogue::listen(self.clone()));
+        // Aborted when dropped, once every request has been answered.
+        let _hands = (holds::serve(&self), orders::serve(&self));
         let stopping = self.stopping.clone();
         let front = tower::make::Shared::new(catalogue::quick::Front::new(self.clone()));
         let served = axum::serve(listener, front)

@@ -38,6 +38,36 @@ pub struct Shopper {
     pub expires_at: OffsetDateTime,
 }
 
+/// A [`Shopper`] whose session nobody has looked at yet: for calls whose own transaction does so
+/// anyway. Whoever goes another way calls [`Unseen::enter`] first.
+#[derive(Debug, Clone)]
+pub struct Unseen {
+    shopper: Shopper,
+    admission: Admission,
+}
+
+impl Unseen {
+    /// Who it would be.
+    pub fn shopper(&self) -> &Shopper {
+        &self.shopper
+    }
+
+    /// Sees that the session is open, or opens it; false when it was seen a moment ago.
+    ///
+    /// # Errors
+    /// 401 when it is over, or another account's.
+    pub async fn enter(&self, app: &App) -> Result<bool, ApiError> {
+        let (jti, account) = (self.shopper.jti, self.shopper.account.id);
+        if app.sessions.0.get(&jti) == Some(account) {
+            return Ok(false);
+        }
+        let asked_at = Instant::now();
+        enter(app, self.shopper.event, &self.admission, account).await?;
+        app.sessions.0.put(jti, account, asked_at);
+        Ok(true)
+    }
+}
+
 /// Sessions seen lately.
 pub struct ShoppingSessions(TtlCache<Jti, AccountId>);
 
@@ -58,24 +88,30 @@ impl FromRequestParts<App> for Shopper {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let unseen = Unseen::from_request_parts(parts, app).await?;
+        unseen.enter(app).await?;
+        Ok(unseen.shopper)
+    }
+}
+
+impl FromRequestParts<App> for Unseen {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let now = OffsetDateTime::now_utc();
         let admission = token::read(&parts.headers, &app.config.admission_keys, now)?;
         let account = Account::from_request_parts(parts, app).await?;
         let event = app.catalogue.number_of(app, &admission.aud).await?;
         let event = event.ok_or_else(token::invalid)?;
-        if app.sessions.0.get(&admission.jti) != Some(account.id) {
-            let asked_at = Instant::now();
-            enter(app, event, &admission, account.id).await?;
-            app.sessions.0.put(admission.jti, account.id, asked_at);
-        }
-        Ok(Self {
+        let shopper = Shopper {
             account,
             event,
             jti: admission.jti,
             number: admission.num,
             expires_at: moment(admission.exp)?,
-            slug: admission.aud,
-        })
+            slug: admission.aud.clone(),
+        };
+        Ok(Self { shopper, admission })
     }
 }
 

@@ -4,9 +4,10 @@
 //! clock: an expired hold is on sale in the instant it expires, sweeper or no sweeper. A claim
 //! locks only seats, in the order of section and ordinal, and never waits for a hold's row.
 
-use super::adjacent;
+use super::batch_sql;
 use crate::error::ApiError;
 use catraca_domain::ids::{EventNumber, HoldId};
+use catraca_domain::seating::Seating;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -41,14 +42,6 @@ pub(super) struct Claimed {
     pub(super) expired_hold: Option<Uuid>,
 }
 
-/// A section, as a claim needs to know it.
-#[derive(Debug, Clone)]
-pub(super) struct Section {
-    pub(super) name: String,
-    pub(super) seated: bool,
-    pub(super) capacity: i32,
-}
-
 const CLAIMABLE: &str =
     "s.state <> 'sold' AND (s.state = 'free' OR (s.state = 'held' AND s.held_until < now()))";
 
@@ -69,34 +62,56 @@ impl Patience {
     }
 }
 
-/// Claims up to `quantity` seats of a section: the caller gives up the transaction when they are
-/// fewer. Starts at `start`, so that a crowd does not walk the same entries of the index.
+/// Claims up to `quantity` places without numbers: the caller gives up the transaction when they
+/// are fewer. Begins at a random one, so that a crowd does not walk the same entries of the index.
 pub(super) async fn any_of(
     tx: &Transaction<'_>,
     claim: Claim,
-    section: &Section,
+    section: &str,
+    capacity: i32,
     quantity: usize,
-    start: i32,
 ) -> Result<Vec<Claimed>, ApiError> {
     match claim.patience {
-        Patience::Skip if section.seated => side_by_side(tx, claim, section, quantity, start).await,
         Patience::Skip => {
-            let mut claimed = range(tx, claim, section, start..section.capacity, quantity).await?;
+            let start = rand::random_range(0..capacity.max(1));
+            let mut claimed = range(tx, claim, section, start..capacity, quantity).await?;
             if claimed.len() < quantity && start > 0 {
                 let missing = quantity - claimed.len();
                 claimed.extend(range(tx, claim, section, 0..start, missing).await?);
             }
             Ok(claimed)
         }
-        Patience::Wait => range(tx, claim, section, 0..section.capacity, quantity).await,
+        Patience::Wait => range(tx, claim, section, 0..capacity, quantity).await,
     }
+}
+
+/// Claims the best seats by the rule, as far as they can be had: chosen out of all that are open,
+/// one request or batch of a section at a time, then locked by name.
+pub(super) async fn best_of(
+    tx: &Transaction<'_>,
+    claim: Claim,
+    section: &str,
+    seating: &Seating,
+    quantity: usize,
+) -> Result<Vec<Claimed>, ApiError> {
+    batch_sql::lock_section(tx, claim.event, section).await?;
+    let open = batch_sql::open(tx, claim.event, section, seating).await?;
+    let seats = seating.best(&open, quantity).unwrap_or_default();
+    let seats = seats
+        .into_iter()
+        .filter_map(|seat| i32::try_from(seat).ok());
+    let wanted: Vec<_> = seats.map(|seat| (section.to_owned(), seat)).collect();
+    if wanted.len() < quantity {
+        return Ok(Vec::new());
+    }
+    these(tx, claim, &wanted).await
 }
 
 /// The first claimable seats of a range of ordinals.
 async fn range(
     tx: &Transaction<'_>,
     claim: Claim,
-    section: &Section,
+    section: &str,
     ordinals: std::ops::Range<i32>,
     quantity: usize,
 ) -> Result<Vec<Claimed>, ApiError> {
@@ -118,7 +133,7 @@ async fn range(
                 &claim.event.0,
                 &claim.hold.0,
                 &seconds,
-                &section.name,
+                &section,
                 &ordinals.start,
                 &ordinals.end,
                 &limit,
@@ -160,79 +175,6 @@ pub(super) async fn these(
         )
         .await?;
     Ok(sorted(&rows))
-}
-
-/// Rows of a seated section looked at before the whole of it is.
-const WINDOW: i64 = 256;
-
-/// Neighbours if there are any: chosen without locks, then claimed by name.
-async fn side_by_side(
-    tx: &Transaction<'_>,
-    claim: Claim,
-    section: &Section,
-    quantity: usize,
-    start: i32,
-) -> Result<Vec<Claimed>, ApiError> {
-    let mut open = open_from(tx, claim.event, section, start, WINDOW).await?;
-    if !adjacent::together(&open, quantity) {
-        open = open_from(tx, claim.event, section, 0, i64::from(section.capacity)).await?;
-        // Keep the spread: what lies behind the start comes first.
-        let turn = open.partition_point(|(ordinal, _)| *ordinal < start);
-        open.rotate_left(turn);
-    }
-    let wanted: Vec<(String, i32)> = adjacent::pick(&open, quantity)
-        .into_iter()
-        .map(|ordinal| (section.name.clone(), ordinal))
-        .collect();
-    if wanted.len() < quantity {
-        return Ok(Vec::new());
-    }
-    these(tx, claim, &wanted).await
-}
-
-/// Claimable seats from the beginning of the row in which `start` lies.
-async fn open_from(
-    tx: &Transaction<'_>,
-    event: EventNumber,
-    section: &Section,
-    start: i32,
-    limit: i64,
-) -> Result<Vec<adjacent::Open>, ApiError> {
-    let query = tx
-        .prepare_cached(&format!(
-            "SELECT s.ordinal, coalesce(s.row_label, '') FROM seats s
-             WHERE s.event_id = $1 AND s.section = $2 AND {CLAIMABLE} AND s.ordinal >= coalesce((
-                 SELECT min(first.ordinal) FROM seats first
-                 JOIN seats here ON here.event_id = $1 AND here.section = $2 AND here.ordinal = $3
-                 WHERE first.event_id = $1 AND first.section = $2
-                   AND first.row_label = here.row_label), 0)
-             ORDER BY s.ordinal LIMIT $4"
-        ))
-        .await?;
-    let rows = tx
-        .query(&query, &[&event.0, &section.name, &start, &limit])
-        .await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-/// How many seats of a section are claimable. Seats that a claim has locked and not yet committed
-/// count too: fewer than asked for here means that there are not enough.
-pub(super) async fn count(
-    tx: &Transaction<'_>,
-    event: EventNumber,
-    section: &Section,
-) -> Result<usize, ApiError> {
-    let query = tx
-        .prepare_cached(&format!(
-            "SELECT count(*) FROM seats s
-             WHERE s.event_id = $1 AND s.section = $2 AND {CLAIMABLE}"
-        ))
-        .await?;
-    let count: i64 = tx
-        .query_one(&query, &[&event.0, &section.name])
-        .await?
-        .get(0);
-    Ok(usize::try_from(count).unwrap_or(0))
 }
 
 fn sorted(rows: &[Row]) -> Vec<Claimed> {

@@ -2,10 +2,12 @@
 
 use crate::admission::Shopper;
 use crate::error::ApiError;
-use catraca_domain::ids::EventNumber;
+use catraca_domain::ids::{AccountId, EventNumber};
 use catraca_domain::money::Currency;
 use catraca_domain::problem::{Kind, Problem};
 use deadpool_postgres::Transaction;
+use std::collections::HashMap;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// What the event allows.
@@ -13,22 +15,47 @@ pub(super) struct Terms {
     pub(super) currency: Currency,
     seats_max: i64,
     pub(super) hold_seconds: i32,
+    /// Grows with every change of the event and its plan.
+    pub(super) version: i64,
 }
 
 impl Terms {
     pub(super) async fn of(tx: &Transaction<'_>, event: EventNumber) -> Result<Self, ApiError> {
         let query = tx
             .prepare_cached(
-                "SELECT currency::text, max_seats_per_buyer, hold_seconds
+                "SELECT currency::text, max_seats_per_buyer, hold_seconds, version
                  FROM events WHERE event_id = $1",
             )
             .await?;
-        let row = tx.query_one(&query, &[&event.0]).await?;
+        Self::read(&tx.query_one(&query, &[&event.0]).await?)
+    }
+
+    /// From a row that begins with currency, limit, seconds of a hold and version.
+    pub(super) fn read(row: &Row) -> Result<Self, ApiError> {
         Ok(Self {
             currency: currency(row.get(0))?,
             seats_max: i64::from(row.get::<_, i32>(1)),
             hold_seconds: row.get(2),
+            version: row.get(3),
         })
+    }
+
+    /// Whether somebody who has so many seats may have more.
+    ///
+    /// # Errors
+    /// 422 `over_limit`.
+    pub(super) fn allows(&self, has: i64, wanted: usize) -> Result<(), ApiError> {
+        if has.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX)) <= self.seats_max {
+            return Ok(());
+        }
+        let detail = format!(
+            "One buyer may have {} seats of this event; you have {has}.",
+            self.seats_max
+        );
+        Err(Problem::new(Kind::OVER_LIMIT, detail)
+            .with("max_seats_per_buyer", self.seats_max)
+            .with("seats_taken", has)
+            .into())
     }
 }
 
@@ -47,18 +74,7 @@ pub(super) async fn within_limit(
 ) -> Result<(), ApiError> {
     let (event, account) = (shopper.event.0, shopper.account.id.0);
     lock_buyer(tx, event, account).await?;
-    let has = seats_of(tx, event, account).await?;
-    if has + i64::from(wanted) <= terms.seats_max {
-        return Ok(());
-    }
-    let detail = format!(
-        "One buyer may have {} seats of this event; you have {has}.",
-        terms.seats_max
-    );
-    Err(Problem::new(Kind::OVER_LIMIT, detail)
-        .with("max_seats_per_buyer", terms.seats_max)
-        .with("seats_taken", has)
-        .into())
+    terms.allows(seats_of(tx, event, account).await?, wanted as usize)
 }
 
 async fn lock_buyer(tx: &Transaction<'_>, event: i32, account: Uuid) -> Result<(), ApiError> {
@@ -84,13 +100,27 @@ pub(crate) async fn seats_of(
     event: i32,
     account: Uuid,
 ) -> Result<i64, ApiError> {
-    let query = tx
-        .prepare_cached(
-            "SELECT count(*) FROM holds h
-             JOIN seats s ON s.event_id = h.event_id AND s.hold_id = h.hold_id
-             WHERE h.event_id = $1 AND h.account_id = $2
-               AND (s.state = 'sold' OR (s.state = 'held' AND s.held_until > now()))",
-        )
-        .await?;
-    Ok(tx.query_one(&query, &[&event, &account]).await?.get(0))
+    let has = seats_of_many(tx, event, &[account]).await?;
+    Ok(has.get(&AccountId(account)).copied().unwrap_or_default())
+}
+
+/// What counts against the limit: live holds and sold ones. Each has all of its seats.
+pub(super) const SEATS_OF_MANY: &str = "
+    SELECT account_id, sum(quantity)::bigint FROM holds
+    WHERE event_id = $1 AND account_id = ANY ($2)
+      AND (state = 'sold' OR (state = 'active' AND expires_at > now()))
+    GROUP BY account_id";
+
+/// [`seats_of`] for several buyers, to be asked once they are locked; who has none is left out.
+pub(super) async fn seats_of_many(
+    tx: &Transaction<'_>,
+    event: i32,
+    accounts: &[Uuid],
+) -> Result<HashMap<AccountId, i64>, ApiError> {
+    let query = tx.prepare_cached(SEATS_OF_MANY).await?;
+    let rows = tx.query(&query, &[&event, &accounts]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| (AccountId(row.get(0)), row.get(1)))
+        .collect())
 }

@@ -1,13 +1,18 @@
 //! `POST /api/v1/holds`: one transaction that checks the session and the buyer's limit, claims the
-//! seats ([`super::claim`]) and writes the hold. All of it happens, or none.
+//! seats ([`super::claim`]) and writes the hold. All of it happens, or none. Requests for a quantity
+//! share that transaction with others ([`super::line`], [`super::batch`]).
 
-use super::claim::{self, Claim, Claimed, Patience, Section};
+use super::batch::{self, Asked};
+use super::batch_sql;
+use super::claim::{self, Claim, Claimed, Patience};
 use super::limit::{Terms, within_limit};
+use super::line::{self, Verdict, Waiting};
+use super::plan::SectionPlan;
 use super::request::{HoldRequest, SeatName, Wish};
 use super::sale::GrantedSeat;
 use super::seat_lock::{Busy, SeatLocks};
 use super::view::HoldView;
-use crate::admission::{Shopper, lock_session};
+use crate::admission::{Shopper, Unseen, lock_session};
 use crate::app::App;
 use crate::db::expect_rows;
 use crate::error::ApiError;
@@ -29,29 +34,46 @@ use uuid::Uuid;
 
 /// How often a claim by quantity passes locked seats by before it waits for them.
 const SKIPS: u32 = 3;
+/// How often it waits: seats chosen before they were locked may be gone by then.
+const WAITS: u32 = 8;
 
 /// Holds seats for the shopper.
 pub(super) async fn take(
     State(app): State<App>,
-    shopper: Shopper,
+    unseen: Unseen,
     key: IdempotencyKey,
     body: JsonBody<HoldRequest>,
 ) -> Result<Response, ApiError> {
-    same_event(&app, &shopper, &body.parsed.event).await?;
+    let shopper = unseen.shopper();
+    same_event(&app, shopper, &body.parsed.event).await?;
     let wish = Wish::parse(body.parsed)?;
     let once = Once::new(shopper.account.id, "holds", &key, &body.value);
-    let locks = match &wish {
-        Wish::Quantity { .. } => None,
+    let outcome = match &wish {
+        Wish::Quantity { section, quantity } => {
+            let asked = Asked {
+                shopper: shopper.clone(),
+                section: section.clone(),
+                quantity: *quantity as usize,
+                once: once.clone().into_owned(),
+            };
+            match line::ask(&app, &app.hold_line, &unseen, asked).await? {
+                Verdict::Decided(outcome) => outcome,
+                Verdict::Alone => until_decided(&app, shopper, &wish, &once).await,
+            }
+        }
         Wish::Chosen(seats) => {
+            unseen.enter(&app).await?;
             let owner = once.fingerprint();
             let taken = SeatLocks::take(&app, shopper.event, seats, owner).await;
-            taken.map_err(|Busy(busy)| seats_taken(busy.iter().filter_map(|i| seats.get(*i))))?
+            let locks = taken
+                .map_err(|Busy(busy)| seats_taken(busy.iter().filter_map(|i| seats.get(*i))))?;
+            let outcome = until_decided(&app, shopper, &wish, &once).await;
+            if let Some(locks) = locks {
+                locks.give_back(&app);
+            }
+            outcome
         }
     };
-    let outcome = until_decided(&app, &shopper, &wish, &once).await;
-    if let Some(locks) = locks {
-        locks.give_back(&app);
-    }
     let outcome_name = match &outcome {
         Ok(_) => "granted",
         Err(ApiError::Problem(_)) => "refused",
@@ -81,6 +103,26 @@ async fn same_event(app: &App, shopper: &Shopper, event: &str) -> Result<(), Api
     })
 }
 
+/// One transaction for each section asked for.
+pub(super) async fn serve_together(app: App, waiting: Vec<Waiting<Asked>>) {
+    let mut sections: Vec<Vec<Waiting<Asked>>> = Vec::new();
+    for one in waiting {
+        let same = |group: &&mut Vec<Waiting<Asked>>| {
+            group.first().is_some_and(|first| {
+                let (first, one) = (&first.asked, &one.asked);
+                first.shopper.event == one.shopper.event && first.section == one.section
+            })
+        };
+        match sections.iter_mut().find(same) {
+            Some(group) => group.push(one),
+            None => sections.push(vec![one]),
+        }
+    }
+    for group in sections {
+        line::decide(&app, group, batch::hold).await;
+    }
+}
+
 /// Tries by passing locked seats by, and in the end by waiting for them. Each try is a transaction
 /// of its own, so that no seat is kept locked while waiting for another out of order.
 async fn until_decided(
@@ -99,8 +141,15 @@ async fn until_decided(
             tokio::time::sleep(Duration::from_millis(jitter_ms)).await;
         }
     }
-    let reply = attempt_once(app, shopper, wish, once, Patience::Wait).await?;
-    reply.ok_or_else(sold_out)
+    for _ in 0..WAITS {
+        if let Some(reply) = attempt_once(app, shopper, wish, once, Patience::Wait).await? {
+            return Ok(reply);
+        }
+    }
+    Err(ApiError::new(
+        Kind::UNAVAILABLE,
+        "Seats change hands too quickly just now. Try again.",
+    ))
 }
 
 /// One try. `None`: too few seats could be had, perhaps because others had them locked.
@@ -126,7 +175,13 @@ async fn attempt_once(
         patience,
     };
     let claimed = match wish {
-        Wish::Quantity { section, quantity } => by_quantity(&tx, claim, section, *quantity).await?,
+        Wish::Quantity { section, quantity } => {
+            let plan = app.plans.of(&tx, shopper.event, terms.version, section);
+            let plan = plan.await?;
+            let plan =
+                plan.ok_or_else(|| ApiError::unknown("section", "there is no such section"))?;
+            by_quantity(&tx, claim, section, &plan, *quantity).await?
+        }
         Wish::Chosen(seats) => Some(chosen(&tx, claim, seats).await?),
     };
     let Some(claimed) = claimed else {
@@ -143,28 +198,19 @@ async fn attempt_once(
 async fn by_quantity(
     tx: &Transaction<'_>,
     claim: Claim,
-    name: &str,
+    section: &str,
+    plan: &SectionPlan,
     quantity: u32,
 ) -> Result<Option<Vec<Claimed>>, ApiError> {
-    let query = tx
-        .prepare_cached(
-            "SELECT kind = 'seated', capacity FROM sections WHERE event_id = $1 AND section = $2",
-        )
-        .await?;
-    let row = tx.query_opt(&query, &[&claim.event.0, &name]).await?;
-    let row = row.ok_or_else(|| ApiError::unknown("section", "there is no such section"))?;
-    let section = Section {
-        name: name.to_owned(),
-        seated: row.get(0),
-        capacity: row.get(1),
-    };
     let quantity = quantity as usize;
-    let start = rand::random_range(0..section.capacity.max(1));
-    let claimed = claim::any_of(tx, claim, &section, quantity, start).await?;
+    let claimed = match &plan.seating {
+        Some(seating) => claim::best_of(tx, claim, section, seating, quantity).await?,
+        None => claim::any_of(tx, claim, section, plan.capacity, quantity).await?,
+    };
     if claimed.len() == quantity {
         return Ok(Some(claimed));
     }
-    if claimed.len() + claim::count(tx, claim.event, &section).await? < quantity {
+    if claimed.len() + batch_sql::left(tx, claim.event, section).await? < quantity {
         return Err(sold_out());
     }
     Ok(None)
@@ -300,7 +346,11 @@ fn granted(seat: Claimed) -> GrantedSeat {
 }
 
 /// Whoever has a hold's row locked at this moment decides about it: pass it by.
-async fn retire(tx: &Transaction<'_>, event: EventNumber, holds: &[Uuid]) -> Result<(), ApiError> {
+pub(super) async fn retire(
+    tx: &Transaction<'_>,
+    event: EventNumber,
+    holds: &[Uuid],
+) -> Result<(), ApiError> {
     if holds.is_empty() {
         return Ok(());
     }
@@ -322,7 +372,7 @@ fn money(error: catraca_domain::money::MoneyError) -> ApiError {
     ApiError::internal(format!("the sum of a hold: {error}"))
 }
 
-fn sold_out() -> ApiError {
+pub(super) fn sold_out() -> ApiError {
     ApiError::new(
         Kind::SOLD_OUT,
         "So many places are not left in this section.",

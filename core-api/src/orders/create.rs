@@ -1,8 +1,10 @@
 //! `POST /api/v1/orders`: from a live hold to an order, once.
 
-use crate::admission::{Shopper, lock_session};
+use super::batch::{self, Asked};
+use crate::admission::{Shopper, Unseen, lock_session};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::holds::line::{self, Verdict, Waiting};
 use crate::http::body::JsonBody;
 use crate::http::idempotency::{IdempotencyKey, Once, Reply};
 use crate::purchase::{outbox, sql};
@@ -11,11 +13,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use catraca_domain::ids::{EventNumber, HoldId, OrderId};
-use catraca_domain::problem::{Kind, Problem};
+use catraca_domain::problem::Kind;
 use catraca_domain::settlement::OrderStatus;
 use deadpool_postgres::Transaction;
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// What to pay, and how.
 #[derive(Debug, Deserialize)]
@@ -25,19 +28,57 @@ pub(super) struct CreateOrder {
     provider: String,
 }
 
+/// Orders a hold: together with others where that can be, else alone.
 pub(super) async fn create(
     State(app): State<App>,
-    shopper: Shopper,
+    unseen: Unseen,
     key: IdempotencyKey,
     body: JsonBody<CreateOrder>,
 ) -> Result<Response, ApiError> {
+    let shopper = unseen.shopper();
     let once = Once::new(shopper.account.id, "POST /api/v1/orders", &key, &body.value);
+    if let Some(adapter) = app.providers.get(&body.parsed.provider) {
+        let asked = Asked {
+            shopper: shopper.clone(),
+            hold: body.parsed.hold,
+            provider: adapter.provider().as_str(),
+            once: once.clone().into_owned(),
+        };
+        let verdict = line::ask(&app, &app.order_line, &unseen, asked).await?;
+        if let Verdict::Decided(outcome) = verdict {
+            let (status, body) = outcome?;
+            return Ok((status, Json(body)).into_response());
+        }
+    }
+    unseen.enter(&app).await?;
+    let reply = alone(&app, shopper, &body.parsed, &once).await?;
+    Ok((reply.0, Json(reply.1)).into_response())
+}
+
+/// One transaction for each event.
+pub(super) async fn serve_together(app: App, waiting: Vec<Waiting<Asked>>) {
+    let mut events: BTreeMap<EventNumber, Vec<Waiting<Asked>>> = BTreeMap::new();
+    for one in waiting {
+        let event = one.asked.shopper.event;
+        events.entry(event).or_default().push(one);
+    }
+    for group in events.into_values() {
+        line::decide(&app, group, batch::order).await;
+    }
+}
+
+async fn alone(
+    app: &App,
+    shopper: &Shopper,
+    request: &CreateOrder,
+    once: &Once<'_>,
+) -> Result<Reply, ApiError> {
     let mut client = app.db.get().await?;
     let tx = client.transaction().await?;
-    if let Some((status, body)) = once.replay(&tx).await? {
-        return Ok((status, Json(body)).into_response());
+    if let Some(reply) = once.replay(&tx).await? {
+        return Ok(reply);
     }
-    let Some(adapter) = app.providers.get(&body.parsed.provider) else {
+    let Some(adapter) = app.providers.get(&request.provider) else {
         let names = app
             .providers
             .providers()
@@ -46,10 +87,10 @@ pub(super) async fn create(
         let reason = format!("must be one of {}", names.join(", "));
         return Err(ApiError::field("provider", reason));
     };
-    lock_session(&tx, &shopper).await?;
-    lock_hold(&tx, &shopper, body.parsed.hold).await?;
+    lock_session(&tx, shopper).await?;
+    lock_hold(&tx, shopper, request.hold).await?;
     let provider = adapter.provider().as_str();
-    let order = insert(&tx, &shopper, body.parsed.hold, provider).await?;
+    let order = insert(&tx, shopper, request.hold, provider).await?;
     outbox::ask(&tx, shopper.event, order).await?;
     let status = OrderStatus::Queued.as_str();
     let reply: Reply = (
@@ -59,7 +100,7 @@ pub(super) async fn create(
     once.keep(&tx, &reply).await?;
     tx.commit().await?;
     metrics::counter!("catraca_orders_placed_total", "provider" => provider).increment(1);
-    Ok((reply.0, Json(reply.1)).into_response())
+    Ok(reply)
 }
 
 /// Sees that the hold is the shopper's, live and without an order, and keeps it so.
@@ -83,17 +124,12 @@ async fn lock_hold(tx: &Transaction<'_>, shopper: &Shopper, hold: HoldId) -> Res
     )
     .await?;
     if let Some(order) = order {
-        let order = OrderId(order.get(0)).to_string();
-        let problem = Problem::new(Kind::HOLD_HAS_ORDER, "This hold is being paid for already.");
-        return Err(problem.with("order", order).into());
+        return Err(batch::has_order(OrderId(order.get(0))));
     }
     if row.get(0) {
         Ok(())
     } else {
-        Err(ApiError::new(
-            Kind::HOLD_EXPIRED,
-            "The hold is over. Choose seats again.",
-        ))
+        Err(batch::hold_expired())
     }
 }
 

@@ -1,10 +1,11 @@
 //! Orders, as their buyers and operators see them.
 //!
 //! A hold becomes an order ([`create`]): one transaction writes the order, its payment and the
-//! outbox row that sets [`crate::purchase`] going. The buyer follows it by asking ([`view`]) or by
+//! outbox row that sets [`crate::purchase`] going, many at once ([`batch`]). The buyer follows it by asking ([`view`]) or by
 //! listening ([`stream`], told by [`changes`]), until it is final. An operator may have it
 //! refunded ([`refund`]), whole or in part ([`part`]).
 
+mod batch;
 pub mod changes;
 mod create;
 mod part;
@@ -12,16 +13,25 @@ mod refund;
 mod stream;
 mod view;
 
+pub use batch::Asked;
+
 use crate::app::App;
+use crate::holds::line;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 /// `GET /api/v1/payment-providers`.
 #[derive(Serialize)]
 struct Providers {
     providers: Vec<&'static str>,
+}
+
+/// Serves the line of orders until dropped.
+pub(crate) fn serve(app: &App) -> JoinSet<()> {
+    line::hands(app, "orders", |app| &app.order_line, create::serve_together)
 }
 
 /// Routes.

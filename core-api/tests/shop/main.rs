@@ -7,15 +7,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod adjacent;
 mod admission;
 mod availability;
 mod bad_input;
 mod bad_operator_input;
+mod best;
 mod catalogue;
 mod contention;
 mod expiry;
 mod import;
+mod line;
 mod login;
 mod openapi;
 mod rooms;
+mod together;
