@@ -139,7 +139,9 @@ pub(super) async fn hold(
     write(&tx, event, &granted, looks.expires_at).await?;
     retire(&tx, event, &expired).await?;
     tx.commit().await?;
-    app.catalogue.changed(app, event);
+    for one in &granted {
+        app.catalogue.hold_changed(app, event, one.hold);
+    }
     Ok(verdicts)
 }
 

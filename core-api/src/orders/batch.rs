@@ -150,10 +150,8 @@ pub(super) async fn order(
             .increment(1);
         if one.free() {
             app.sessions.ended(one.asked.shopper.jti);
+            app.catalogue.hold_changed(app, event, one.asked.hold);
         }
-    }
-    if placed.iter().any(Placed::free) {
-        app.catalogue.changed(app, event);
     }
     Ok(verdicts)
 }

@@ -13,4 +13,5 @@ mod redis_lost;
 mod refund;
 mod support;
 mod tickets;
+mod together;
 mod webhooks;
