@@ -263,12 +263,16 @@ fn ten_thousand_sales_leave_no_more_single_seats_than_the_rule_allows() {
                     split += 1;
                 }
             }
-            chosen.iter().for_each(|seat| open[section][*seat] = false);
+            for seat in &chosen {
+                open[section][*seat] = false;
+            }
             sold.push((section, chosen));
             sales += 1;
             if dice.roll(6) == 0 {
                 let (section, seats) = sold.swap_remove(dice.roll(sold.len()));
-                seats.iter().for_each(|seat| open[section][*seat] = true);
+                for seat in seats {
+                    open[section][seat] = true;
+                }
             }
         }
     }

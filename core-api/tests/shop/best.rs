@@ -88,7 +88,9 @@ async fn a_whole_section_is_sold_by_the_rule() {
                 .send(&buyer, reqwest::Method::DELETE, &path, None)
                 .await;
             assert_eq!(released.status, 204);
-            seats.iter().for_each(|seat| open[*seat] = true);
+            for seat in seats {
+                open[seat] = true;
+            }
         }
         last = Some((
             buyer,
