@@ -7,6 +7,7 @@ import "./account.mjs";
 import "./challenge.mjs";
 import "./dispensers.mjs";
 import "./draw.mjs";
+import "./failures.mjs";
 import "./log.mjs";
 import { ADMISSION_KEY, Edge, placeCookie, roomConfig, sleep, startCore } from "./harness.mjs";
 
