@@ -1,44 +1,22 @@
 // The waiting page on the real Worker in workerd, with a stub for the core: what rooms ask for.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { Edge, startCore } from '../../../edge/tests/harness.mjs';
-import { openBrowser, root, snap, watchErrors } from './chromium.mjs';
+import { after, before, test } from 'node:test';
+import { openBrowser } from './chromium.mjs';
+import { fixture } from './fixture.mjs';
 
 /** Cloudflare's documented keys for tests: the widget always passes, the secret always passes. */
 const SITE_KEY = '1x00000000000000000000AA';
 const SECRET = '1x0000000000000000000000000000000AA';
 
-let browser;
-let core;
-let edge;
-let page;
-let errors;
 let siteverify;
-
 before(async () => {
-  [browser, core, siteverify] = await Promise.all([openBrowser(), startCore(), startSiteverify()]);
-  edge = await Edge.create(core.url, {
-    CATRACA_TURNSTILE_URL: siteverify.url, CATRACA_TURNSTILE_SITE_KEY: SITE_KEY, CATRACA_TURNSTILE_SECRET: SECRET,
-  }, { dist: `${root}web/dist` });
+  siteverify = await startSiteverify();
 });
-after(async () => {
-  await browser?.close();
-  await edge?.stop();
-  core?.stop();
-  siteverify?.stop();
-});
-beforeEach(async () => {
-  page = await browser.context.newPage();
-  errors = watchErrors(page);
-  page.on('dialog', (dialog) => dialog.accept());
-});
-afterEach(async () => {
-  await page.close();
-  await browser.context.clearCookies();
-  await browser.context.unrouteAll();
-  assert.deepEqual(errors, [], 'script errors or content security policy breaches');
-});
+after(() => siteverify?.stop());
+const it = fixture(() => ({
+  CATRACA_TURNSTILE_URL: siteverify.url, CATRACA_TURNSTILE_SITE_KEY: SITE_KEY, CATRACA_TURNSTILE_SECRET: SECRET,
+}));
 
 /** Turnstile's side of the check: takes a response of its widget once. */
 async function startSiteverify() {
@@ -53,111 +31,105 @@ async function startSiteverify() {
   return { url: `http://127.0.0.1:${server.address().port}/siteverify`, stop: () => server.close() };
 }
 
-const inState = (name, on = page) => on.waitForSelector(`body[data-state="${name}"]`);
-const visible = (selector) => page.waitForSelector(selector, { state: 'visible' });
-const numbered = async (on = page) => {
-  await on.waitForFunction(() => /^\d/.test(document.getElementById('number').textContent));
-  return on.innerText('#number');
-};
 const joins = (seen) => seen.filter((request) => request.url().endsWith('/join'));
 
 test('proof of work: the page solves it, shows how far it is, and joins', async () => {
-  await edge.open('work', { control: 'paused', challenge: 'proof_of_work' });
-  await page.addInitScript(() => {
+  await it.edge.open('work', { control: 'paused', challenge: 'proof_of_work' });
+  await it.page.addInitScript(() => {
     globalThis.seen = [];
     new MutationObserver(() => {
       const bar = document.getElementById('challenge-progress');
       if (bar?.checkVisibility()) globalThis.seen.push(bar.value);
     }).observe(document, { subtree: true, childList: true, attributes: true });
   });
-  await page.goto(`${edge.url}/e/work`);
-  await inState('waiting');
-  await numbered();
-  assert.equal(await page.isVisible('#challenge'), false, 'gone once it is solved');
-  const seen = await page.evaluate(() => globalThis.seen);
+  await it.page.goto(`${it.edge.url}/e/work`);
+  await it.inState('waiting');
+  await it.numbered();
+  assert.equal(await it.page.isVisible('#challenge'), false, 'gone once it is solved');
+  const seen = await it.page.evaluate(() => globalThis.seen);
   assert.ok(seen.length > 2 && seen.every((value, at) => at === 0 || value >= seen[at - 1]), `${seen}`);
-  const [{ detail }] = await page.evaluate(() =>
+  const [{ detail }] = await it.page.evaluate(() =>
     performance.getEntriesByName('proof of work').map((entry) => ({ detail: entry.detail })));
   assert.ok(detail.hashes > 1_000, `${detail.hashes} hashes`);
   // Who has a place is not asked again.
-  const number = await page.innerText('#number');
-  await page.reload();
-  assert.equal(await numbered(), number);
-  assert.equal(await page.evaluate(() => performance.getEntriesByName('proof of work').length), 0);
+  const number = await it.page.innerText('#number');
+  await it.page.reload();
+  assert.equal(await it.numbered(), number);
+  assert.equal(await it.page.evaluate(() => performance.getEntriesByName('proof of work').length), 0);
 });
 
 test('a refused solution is followed by another one, without a word from the visitor', async () => {
-  await edge.open('again', { control: 'paused', challenge: 'proof_of_work' });
+  await it.edge.open('again', { control: 'paused', challenge: 'proof_of_work' });
   let spoilt = 0;
   const sent = [];
-  page.on('request', (request) => sent.push(request));
-  await page.route('**/queue/v1/again/join', async (route) => {
+  it.page.on('request', (request) => sent.push(request));
+  await it.page.route('**/queue/v1/again/join', async (route) => {
     const body = route.request().postDataJSON();
     if (body.challenge === undefined || spoilt > 0) return route.continue();
     spoilt += 1;
     body.challenge.solution = 'A'.repeat(86);
     return route.continue({ postData: JSON.stringify(body) });
   });
-  await page.goto(`${edge.url}/e/again`);
-  await inState('waiting');
+  await it.page.goto(`${it.edge.url}/e/again`);
+  await it.inState('waiting');
   assert.equal(spoilt, 1);
   assert.equal(joins(sent).length, 3, 'asked, refused, accepted');
 });
 
 test('a room that never accepts is asked a few times, then the visitor decides', async () => {
-  await edge.open('never', { control: 'paused', challenge: 'proof_of_work' });
+  await it.edge.open('never', { control: 'paused', challenge: 'proof_of_work' });
   const sent = [];
-  page.on('request', (request) => sent.push(request));
-  await page.route('**/queue/v1/never/join', (route) => {
+  it.page.on('request', (request) => sent.push(request));
+  await it.page.route('**/queue/v1/never/join', (route) => {
     const body = route.request().postDataJSON();
     if (body.challenge !== undefined) body.challenge.solution = 'A'.repeat(86);
     return route.continue({ postData: JSON.stringify(body) });
   });
-  await page.goto(`${edge.url}/e/never`);
-  await page.waitForFunction(() => /did not succeed/.test(document.getElementById('new-lead').textContent));
+  await it.page.goto(`${it.edge.url}/e/never`);
+  await it.page.waitForFunction(() => /did not succeed/.test(document.getElementById('new-lead').textContent));
   assert.equal(joins(sent).length, 6);
-  await page.unroute('**/queue/v1/never/join');
-  await page.click('#join');
-  await inState('waiting');
+  await it.page.unroute('**/queue/v1/never/join');
+  await it.page.click('#join');
+  await it.inState('waiting');
 });
 
 test('in a tab in the background it goes on: no frame, no timer is waited for', async () => {
-  await edge.open('behind', { control: 'paused', challenge: 'proof_of_work' });
-  await page.addInitScript(() => {
+  await it.edge.open('behind', { control: 'paused', challenge: 'proof_of_work' });
+  await it.page.addInitScript(() => {
     // What a hidden tab is like: frames never come, timers come late.
     Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
     globalThis.requestAnimationFrame = () => 0;
     const { setTimeout: real } = globalThis;
     globalThis.setTimeout = (work, ms, ...rest) => real(work, (ms ?? 0) + 60_000, ...rest);
   });
-  await page.goto(`${edge.url}/e/behind`);
-  await inState('waiting');
+  await it.page.goto(`${it.edge.url}/e/behind`);
+  await it.inState('waiting');
 });
 
 test('a browser that cannot do the work is told so in plain words', async () => {
-  await edge.open('old', { control: 'paused', challenge: 'proof_of_work' });
-  await page.route('**/*.wasm', (route) => route.fulfill({ status: 200, contentType: 'application/wasm', body: 'none' }));
-  await page.goto(`${edge.url}/e/old`);
-  await page.waitForFunction(() => /WebAssembly/.test(document.getElementById('new-lead').textContent));
-  await page.unroute('**/*.wasm');
-  await page.addInitScript(() => {
+  await it.edge.open('old', { control: 'paused', challenge: 'proof_of_work' });
+  await it.page.route('**/*.wasm', (route) => route.fulfill({ status: 200, contentType: 'application/wasm', body: 'none' }));
+  await it.page.goto(`${it.edge.url}/e/old`);
+  await it.page.waitForFunction(() => /WebAssembly/.test(document.getElementById('new-lead').textContent));
+  await it.page.unroute('**/*.wasm');
+  await it.page.addInitScript(() => {
     delete globalThis.Worker;
   });
-  await page.reload();
-  await page.waitForFunction(() => /WebAssembly/.test(document.getElementById('new-lead').textContent));
-  assert.equal(await page.isVisible('#challenge'), false);
-  assert.ok(await page.isVisible('#join'));
+  await it.page.reload();
+  await it.page.waitForFunction(() => /WebAssembly/.test(document.getElementById('new-lead').textContent));
+  assert.equal(await it.page.isVisible('#challenge'), false);
+  assert.ok(await it.page.isVisible('#join'));
 });
 
 test('only the worker may run wasm, and only a Turnstile room may load Turnstile', async () => {
-  await edge.open('plain', { control: 'paused' });
-  await edge.open('turn', { control: 'paused', challenge: 'turnstile' });
-  const policy = async (path) => (await edge.fetch(path)).headers.get('content-security-policy');
+  await it.edge.open('plain', { control: 'paused' });
+  await it.edge.open('turn', { control: 'paused', challenge: 'turnstile' });
+  const policy = async (path) => (await it.edge.fetch(path)).headers.get('content-security-policy');
   assert.doesNotMatch(await policy('/e/plain'), /wasm-unsafe-eval|cloudflare/);
   assert.match(await policy('/e/plain'), /worker-src 'self';/);
   assert.match(await policy('/e/turn'), /script-src 'self' https:\/\/challenges\.cloudflare\.com;/);
   assert.match(await policy('/e/turn'), /frame-src https:\/\/challenges\.cloudflare\.com;/);
-  const html = await (await edge.fetch('/e/plain')).text();
+  const html = await (await it.edge.fetch('/e/plain')).text();
   const [, worker] = /data-worker="([^"]+)"/.exec(html);
   assert.equal(await policy(worker), "default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'");
   assert.equal(await policy(/src="(\/assets\/waiting[^"]+)"/.exec(html)[1]), null);
@@ -165,7 +137,7 @@ test('only the worker may run wasm, and only a Turnstile room may load Turnstile
 
 test('Turnstile: its widget is loaded, and its word is what lets one join', async () => {
   const asked = [];
-  await browser.context.route('https://challenges.cloudflare.com/**', (route) => {
+  await it.browser.context.route('https://challenges.cloudflare.com/**', (route) => {
     asked.push(route.request().url());
     // As the real script behaves with the site key that always passes; the first try has trouble.
     return route.fulfill({ contentType: 'text/javascript', body: `globalThis.turnstile = {
@@ -178,52 +150,50 @@ test('Turnstile: its widget is loaded, and its word is what lets one join', asyn
       remove() { document.getElementById('widget').textContent = ''; },
     };` });
   });
-  await edge.open('widget', { control: 'paused', challenge: 'turnstile' });
-  await page.goto(`${edge.url}/e/widget`);
-  await page.waitForFunction(() => /has trouble/.test(document.getElementById('challenge-lead').textContent));
-  await inState('waiting');
+  await it.edge.open('widget', { control: 'paused', challenge: 'turnstile' });
+  await it.page.goto(`${it.edge.url}/e/widget`);
+  await it.page.waitForFunction(() => /has trouble/.test(document.getElementById('challenge-lead').textContent));
+  await it.inState('waiting');
   assert.deepEqual(asked, ['https://challenges.cloudflare.com/turnstile/v0/api.js?render=explicit']);
-  assert.equal(await page.textContent('#widget'), '', 'the widget is taken away');
+  assert.equal(await it.page.textContent('#widget'), '', 'the widget is taken away');
 });
 
 test('an account room leads through the login, and gives the same place on a second device', async () => {
-  await edge.open('mine', { control: 'paused', identity: 'account' });
+  await it.edge.open('mine', { control: 'paused', identity: 'account' });
   // Somebody is first in line.
-  await edge.join('mine', { headers: { cookie: '__Host-login=22222222-2222-4222-8222-222222222222' } });
-  await page.goto(`${edge.url}/e/mine`);
-  await visible('#login-links a');
-  assert.match(await page.innerText('#new-lead'), /one place to each account/);
-  await page.click('#login-links a');
-  await inState('waiting');
-  const number = await numbered();
+  await it.edge.join('mine', { headers: { cookie: '__Host-login=22222222-2222-4222-8222-222222222222' } });
+  await it.page.goto(`${it.edge.url}/e/mine`);
+  await it.visible('#login-links a');
+  assert.match(await it.page.innerText('#new-lead'), /one place to each account/);
+  await it.page.click('#login-links a');
+  await it.inState('waiting');
+  const number = await it.numbered();
   const device = await openBrowser();
   try {
     const [other] = device.context.pages();
-    await other.goto(`${edge.url}/e/mine`);
+    await other.goto(`${it.edge.url}/e/mine`);
     await other.click('#login-links a');
-    await inState('waiting', other);
-    assert.equal(await numbered(other), number);
+    await it.inState('waiting', other);
+    assert.equal(await it.numbered(other), number);
   } finally {
     await device.close();
   }
 });
 
 test('a refresh, a closed tab and a restart of workerd keep the place', async () => {
-  await edge.open('kept', { control: 'paused' });
-  await edge.join('kept');
-  await page.goto(`${edge.url}/e/kept`);
-  const number = await numbered();
-  await page.reload();
-  assert.equal(await numbered(), number, 'a refresh');
-  await page.close();
-  page = await browser.context.newPage();
-  errors = watchErrors(page);
-  await page.goto(`${edge.url}/e/kept`);
-  assert.equal(await numbered(), number, 'a closed tab');
-  await edge.kill();
-  await visible('#offline');
-  await edge.start();
-  await page.waitForSelector('#offline', { state: 'hidden' });
-  assert.equal(await numbered(), number, 'a restart');
-  await inState('waiting');
+  await it.edge.open('kept', { control: 'paused' });
+  await it.edge.join('kept');
+  await it.page.goto(`${it.edge.url}/e/kept`);
+  const number = await it.numbered();
+  await it.page.reload();
+  assert.equal(await it.numbered(), number, 'a refresh');
+  await it.newPage();
+  await it.page.goto(`${it.edge.url}/e/kept`);
+  assert.equal(await it.numbered(), number, 'a closed tab');
+  await it.edge.kill();
+  await it.visible('#offline');
+  await it.edge.start();
+  await it.page.waitForSelector('#offline', { state: 'hidden' });
+  assert.equal(await it.numbered(), number, 'a restart');
+  await it.inState('waiting');
 });
