@@ -149,6 +149,9 @@ pub struct RoomConfig {
     pub message: Option<String>,
     /// Whether the last seat is sold.
     pub sold_out: bool,
+    /// Whether the last seat may be sold within half a minute.
+    #[serde(default)]
+    pub selling_out: bool,
     /// How many Dispensers share the arrivals; may change while the room is open.
     #[serde(default = "one_dispenser")]
     pub dispensers: u32,
@@ -182,6 +185,8 @@ impl RoomConfig {
 pub enum Stock {
     /// Something.
     Available,
+    /// Something, but perhaps not for another half minute.
+    Low,
     /// Nothing.
     SoldOut,
 }
@@ -267,7 +272,19 @@ pub struct PlaceView {
 /// Shortest and longest time between polls, in milliseconds.
 pub const POLL_MS: std::ops::RangeInclusive<u64> = 1_000..=20_000;
 
+/// Longest time between polls while the stock is [`Stock::Low`], in milliseconds: with jitter, and what it
+/// takes for the news to spread, everyone waiting hears within five seconds that all is sold.
+pub const POLL_LOW_MS: u64 = 2_500;
+
 impl Status {
+    /// When to ask again, for one who would otherwise do so after `poll_ms`.
+    pub fn poll_ms(&self, poll_ms: u64) -> u64 {
+        match self.stock {
+            Stock::Low => poll_ms.min(POLL_LOW_MS),
+            Stock::Available | Stock::SoldOut => poll_ms,
+        }
+    }
+
     /// What the holder of `number` is told. `now` moves the opening countdown between refreshes.
     ///
     /// A called place is [`PlaceState::Called`] or [`PlaceState::Lapsed`] here, even when it has

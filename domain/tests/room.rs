@@ -4,7 +4,7 @@
 
 use catraca_domain::lease::Range;
 use catraca_domain::room::{
-    Challenge, Control, FailMode, Identity, Method, POLL_MS, Phase, PlaceState, RoomConfig, Status,
+    Challenge, Control, FailMode, Identity, Method, POLL_LOW_MS, POLL_MS, Phase, PlaceState, RoomConfig, Status,
     Stock,
 };
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ fn config(control: Control, opens_in: Option<i64>, sold_out: bool) -> RoomConfig
         fail_mode: FailMode::Closed,
         message: None,
         sold_out,
+        selling_out: false,
         dispensers: 1,
     }
 }
@@ -140,4 +141,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn while_the_last_seats_go_everyone_asks_often() {
+    let mut status = status(Phase::Open, 0, 10);
+    let far = status.view(1_000_000, NOW).poll_after_ms;
+    assert_eq!((far, status.poll_ms(far)), (*POLL_MS.end(), *POLL_MS.end()));
+    status.stock = Stock::Low;
+    assert_eq!(status.poll_ms(far), POLL_LOW_MS);
+    assert_eq!(status.poll_ms(1_000), 1_000, "never less often");
+    // Half a second until the core sees it, 0.8 s in the Worker's memory, the poll with its jitter.
+    assert!(500 + 800 + POLL_LOW_MS * 12 / 10 < 5_000);
 }

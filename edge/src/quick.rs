@@ -54,7 +54,7 @@ pub fn quick_place(
     if !matches!(view.state, PlaceState::Waiting | PlaceState::Lobby) {
         return None;
     }
-    view.poll_after_ms = jittered(view.poll_after_ms);
+    view.poll_after_ms = jittered(document.status.poll_ms(view.poll_after_ms));
     serde_json::to_string(&view).ok()
 }
 

@@ -52,6 +52,8 @@ export const waiting = {
   soldOutLead: 'Every ticket is sold. If some come back, they appear here.',
   unavailableHeading: 'One moment, please',
   unavailableLead: 'We can’t reach the room just now. Nobody overtakes you: if you have a number, it stays yours. This page tries again by itself.',
+  lanePriority: 'You are in the priority line.',
+  lanePartner: 'You are in the line of a partner of the organiser.',
   number: 'Your number',
   ahead: 'People ahead of you',
   eta: 'Estimated wait',
@@ -82,6 +84,7 @@ export const challenge = {
 export const draw = {
   title: 'Check a draw – Catraca',
   heading: 'Check a draw',
+  boxHeading: 'The draw',
   lead: 'In rooms with a draw the order is decided by a secret that was sealed before anyone joined. Here your own browser computes every place again; nothing is sent anywhere.',
   lobbyLead: 'Places in the lobby are drawn at opening; when you came does not matter. The seal of the draw is already published, and this browser keeps a copy to compare:',
   drawnLead: 'The order was drawn. Don’t take our word for it:',

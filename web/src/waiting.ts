@@ -61,6 +61,10 @@ function render(place: Place): void {
   }
   setText(byId('message-text'), place.message ?? '');
   show(byId('paused'), place.phase === 'paused');
+  show(byId('lane'), place.lane !== null);
+  if (place.lane !== null) {
+    setText(byId('lane'), place.lane.startsWith('partner:') ? words.lanePartner : words.lanePriority);
+  }
   showDraw(room, place);
   document.title = place.state === 'called' ? words.titleCalled : words.titleAhead(ahead);
   if (place.state === 'waiting') announce(place.ahead, words.liveAhead(number, ahead));
@@ -148,7 +152,8 @@ async function look(mine: number): Promise<number> {
       run += 1;
       return 0;
   }
-  return jitterMs(place.pollAfterMs, Math.random);
+  // Spread by the room already.
+  return place.pollAfterMs;
 }
 
 /** What an error means for the loop: when to go on, in milliseconds; null to stop. */
@@ -173,7 +178,8 @@ function after(error: unknown, attempt: number): number | null {
   if (error.passing) {
     if (currentState() === 'new') enter('unavailable');
     else show(byId('offline'), true);
-    return error.retryAfterMs ?? backoffMs(attempt + 2, Math.random);
+    // Never sooner than asked, and less and less often.
+    return Math.max(error.retryAfterMs ?? 0, backoffMs(attempt + 2, Math.random));
   }
   switch (error.kind) {
     case 'not_called':

@@ -37,6 +37,8 @@ export const PLACE_STATES = ['lobby', 'waiting', 'called', 'admitted', 'lapsed']
 export interface Place {
   readonly state: (typeof PLACE_STATES)[number];
   readonly number: number;
+  /** Its lane, unless that is the standard one. */
+  readonly lane: string | null;
   /** Where it stands, once drawn. */
   readonly position: number | null;
   readonly ahead: number;
@@ -50,7 +52,7 @@ export function place(value: unknown): Place {
   const it = fields(value);
   return {
     state: oneOf(it.state, PLACE_STATES), number: number(it.number),
-    position: maybe(it.position, number), ahead: number(it.ahead),
+    lane: maybe(it.lane, text), position: maybe(it.position, number), ahead: number(it.ahead),
     eta: maybe(it.eta_seconds, (eta) => ({ low: number(fields(eta).low), high: number(fields(eta).high) })),
     pollAfterMs: number(it.poll_after_ms), phase: maybe(it.phase, text), message: maybe(it.message, text),
   };

@@ -29,6 +29,7 @@ pub(super) fn first_config(room: &RoomName) -> RoomConfig {
         fail_mode: FailMode::Closed,
         message: None,
         sold_out: false,
+        selling_out: false,
         dispensers: 1,
     }
 }

@@ -114,30 +114,50 @@ async fn depart(
 }
 
 /// One round of comparing what rooms say with what is left.
+///
+/// A room is *selling out* when all that is left could be bought by those shopping now and those let in
+/// within half a minute; then those waiting ask more often, and so hear of the last seat in time. Once it
+/// is, it takes twice as much for it not to be: nobody gains from a word that changes every second.
 async fn stock(app: App) -> Result<(), ApiError> {
     let db = app.db.get().await?;
     let rows = db
         .query(
-            "SELECT event_id, sold_out FROM (
-                 SELECT r.event_id, (r.config ->> 'sold_out')::boolean AS was,
+            "WITH live AS (
+                 SELECT event_id, count(*) AS sessions FROM shopping_sessions
+                 WHERE ended_at IS NULL GROUP BY event_id),
+             rooms_now AS (
+                 SELECT r.event_id, (r.config ->> 'sold_out')::boolean AS was_sold_out,
+                        coalesce((r.config ->> 'selling_out')::boolean, false) AS was_selling_out,
+                        e.max_seats_per_buyer
+                            * (live.sessions + (r.config ->> 'rate_per_minute')::bigint / 2) AS reach
+                 FROM rooms r JOIN events e USING (event_id) LEFT JOIN live USING (event_id)
+                 WHERE e.starts_at > now() - interval '1 day'),
+             stock AS (
+                 SELECT r.*,
                         EXISTS (SELECT 1 FROM sections c WHERE c.event_id = r.event_id)
                         AND NOT EXISTS (SELECT 1 FROM seats s WHERE s.event_id = r.event_id
-                                        AND s.state <> 'sold') AS sold_out
-                 FROM rooms r JOIN events e USING (event_id)
-                 WHERE e.starts_at > now() - interval '1 day') stock
-             WHERE was <> sold_out",
+                                        AND s.state <> 'sold') AS sold_out,
+                        reach IS NOT NULL
+                        AND (SELECT count(*) FROM (
+                                 SELECT FROM seats s
+                                 WHERE s.event_id = r.event_id AND s.state <> 'sold'
+                                 LIMIT 2 * r.reach + 1) left_over)
+                            <= r.reach * CASE WHEN was_selling_out THEN 2 ELSE 1 END AS selling_out
+                 FROM rooms_now r)
+             SELECT event_id, sold_out, selling_out FROM stock
+             WHERE was_sold_out <> sold_out OR was_selling_out <> selling_out",
             &[],
         )
         .await?;
     drop(db);
     for row in &rows {
-        let (event, sold_out) = (EventNumber(row.get(0)), row.get(1));
+        let (event, sold_out, selling_out) = (EventNumber(row.get(0)), row.get(1), row.get(2));
         let config = change(&app, event, move |config| {
-            config.sold_out = sold_out;
+            (config.sold_out, config.selling_out) = (sold_out, selling_out);
             Ok(())
         })
         .await?;
-        tracing::info!(room = %config.room, sold_out, "the stock of a room changed");
+        tracing::info!(room = %config.room, sold_out, selling_out, "the stock of a room changed");
         push(&app, event, &config).await?;
     }
     Ok(())

@@ -136,6 +136,39 @@ async fn a_room_says_when_the_last_seat_is_sold() {
 }
 
 #[tokio::test]
+async fn a_room_says_when_the_last_seat_may_go_soon() {
+    let shop = Shop::open().await;
+    let many = CSV.replace(",2,500", ",40,500");
+    shop.event("hamlet", 4, 300, &many).await;
+    let operator = shop.operator().await;
+    let settings = json!({"rate_per_minute": 10});
+    shop.send(&operator, Method::PUT, ROOM, Some(&settings))
+        .await;
+    act(&shop, "open", None).await;
+    shop.work();
+    // One person shops, five more may come within half a minute, four seats each: 24 of 40 left.
+    let ana = shop.shopper("hamlet").await;
+    let session = shop.send(&ana, Method::GET, "/api/v1/session", None).await;
+    assert_eq!(session.status, 200);
+    let sell = |until: i64| {
+        let shop = &shop;
+        let sql = format!(
+            "UPDATE seats SET state = 'sold', hold_id = gen_random_uuid(), order_id = gen_random_uuid()
+             WHERE ordinal < {until} AND state <> 'sold'"
+        );
+        async move { shop.db().await.execute(&sql, &[]).await.unwrap() }
+    };
+    sell(15).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(!shop.edge.config("hamlet").unwrap().selling_out, "25 left");
+    sell(16).await;
+    until(&shop, |config| config.selling_out && !config.sold_out).await;
+    sell(40).await;
+    until(&shop, |config| config.sold_out).await;
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn what_a_room_asks_of_visitors_reaches_the_edge_and_the_landing_page() {
     let shop = Shop::open().await;
     shop.event("hamlet", 4, 300, CSV).await;

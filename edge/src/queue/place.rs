@@ -40,6 +40,6 @@ pub(super) async fn answer(visit: &Visit, room: &RoomName) -> Result<Response> {
             Err(Unreachable) => return answer::unavailable(),
         };
     }
-    view.poll_after_ms = jittered(view.poll_after_ms);
+    view.poll_after_ms = jittered(document.status.poll_ms(view.poll_after_ms));
     answer::json(200, &view)
 }

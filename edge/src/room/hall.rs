@@ -445,6 +445,8 @@ impl Hall {
             as_of: date(now_ms),
             stock: if self.config.sold_out {
                 Stock::SoldOut
+            } else if self.config.selling_out {
+                Stock::Low
             } else {
                 Stock::Available
             },

@@ -35,6 +35,17 @@ class Fixture {
     return page.innerText('#number');
   }
 
+  /** A visitor who keeps coming back to the tab, each time to be told the latest, until `seen`. */
+  async glancing(seen, page = this.page) {
+    const glance = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange'))).catch(() => undefined);
+    const timer = setInterval(glance, 500);
+    try {
+      return await seen;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   /** Waits until an element's text is as wanted. */
   reads(id, pattern) {
     return this.page.waitForFunction(
