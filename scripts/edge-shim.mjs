@@ -27,13 +27,7 @@ if (handlers.length === 0) throw new Error("the crate exports no event handler")
 const quick = functions.has("quick_place")
   ? `
 const POLL = /^https?:\\/\\/[^/]+\\/queue\\/v1\\/([a-z0-9-]+)\\/place$/;
-const POLL_ANSWER = {
-  headers: new Headers({
-    "content-type": "application/json",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-  }),
-};
+let pollAnswer;
 function quickAnswer(request) {
   if (health.criticalError || request.method !== "GET") return undefined;
   const poll = POLL.exec(request.url);
@@ -43,7 +37,9 @@ function quickAnswer(request) {
     const authorization = headers.get("authorization") ?? undefined;
     const cookie = headers.get("cookie") ?? undefined;
     const view = wasm.quick_place(poll[1], authorization, cookie, Date.now());
-    return view === undefined ? undefined : new Response(view, POLL_ANSWER);
+    if (view === undefined) return undefined;
+    pollAnswer ??= { headers: new Headers(JSON.parse(wasm.quick_headers())) };
+    return new Response(view, pollAnswer);
   } catch (fault) {
     noteFault(fault);
     return internalError(fault);

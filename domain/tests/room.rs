@@ -4,8 +4,8 @@
 
 use catraca_domain::lease::Range;
 use catraca_domain::room::{
-    Challenge, Control, FailMode, Identity, Method, POLL_LOW_MS, POLL_MS, Phase, PlaceState, RoomConfig, Status,
-    Stock,
+    Challenge, Control, FailMode, Identity, Method, POLL_LOW_MS, POLL_MS, Phase, PlaceState,
+    RoomConfig, Status, Stock,
 };
 use proptest::prelude::*;
 use time::{Duration, OffsetDateTime};

@@ -38,6 +38,8 @@ fn page_policy(turnstile: bool) -> String {
     )
 }
 
+const JSON: &str = "application/json";
+
 /// The one cookie that carries an admission.
 pub(crate) const ADMISSION_COOKIE: &str = "__Host-admission";
 
@@ -127,7 +129,7 @@ pub(crate) fn json(status: u16, value: &impl Serialize) -> Result<Response> {
 /// JSON that is text already.
 pub(crate) fn json_text(status: u16, text: Vec<u8>, cache_control: &str) -> Result<Response> {
     let headers = bare_headers(cache_control)?;
-    headers.set("content-type", "application/json")?;
+    headers.set("content-type", JSON)?;
     Ok(Response::builder()
         .with_status(status)
         .with_headers(headers)
@@ -181,7 +183,22 @@ pub(crate) fn page_with(status: u16, html: String, turnstile: bool) -> Result<Re
 /// The headers that every answer of ours has.
 pub(crate) fn bare_headers(cache_control: &str) -> Result<Headers> {
     let headers = Headers::new();
-    headers.set("cache-control", cache_control)?;
-    headers.set("x-content-type-options", "nosniff")?;
+    for (name, value) in bare(cache_control) {
+        headers.set(name, value)?;
+    }
     Ok(headers)
+}
+
+const fn bare(cache_control: &str) -> [(&'static str, &str); 2] {
+    [
+        ("cache-control", cache_control),
+        ("x-content-type-options", "nosniff"),
+    ]
+}
+
+/// The headers of JSON that nobody may keep.
+pub(crate) fn json_headers() -> Vec<(&'static str, &'static str)> {
+    let mut headers = bare("no-store").to_vec();
+    headers.push(("content-type", JSON));
+    headers
 }

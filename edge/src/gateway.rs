@@ -26,9 +26,11 @@ const BODY_BYTES_MAX: u64 = 256 * 1024;
 const IMPORT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Forwards, and passes the answer through as it is: redirects, cookies and all.
-pub(crate) async fn forward(visit: Visit) -> Result<Response> {
+pub(crate) async fn forward(mut visit: Visit) -> Result<Response> {
     let url = visit.request.url()?;
     if announces_too_much(visit.request.headers(), url.path())? {
+        // Whoever is cut off in the middle of sending never sees the answer.
+        let _thrown_away = visit.body(0).await;
         return answer::problem(
             Kind::PAYLOAD_TOO_LARGE,
             "The body is larger than this address takes.",

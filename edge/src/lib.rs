@@ -36,7 +36,7 @@ mod visit;
 use worker::{Context, Env, Request, Response, Result, event};
 
 pub use dispenser::Dispenser;
-pub use quick::quick_place;
+pub use quick::{quick_headers, quick_place};
 pub use room::Room;
 
 /// Every request from outside.

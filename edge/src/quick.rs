@@ -58,6 +58,12 @@ pub fn quick_place(
     serde_json::to_string(&view).ok()
 }
 
+/// The headers of that answer, as JSON pairs.
+#[wasm_bindgen]
+pub fn quick_headers() -> String {
+    serde_json::to_string(&answer::json_headers()).unwrap_or_default()
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -96,15 +96,15 @@ export async function until(what, question, timeoutMs = 30_000) {
   }
 }
 
-/** Opens an on-sale of its own: an event with a unique slug, its seats, its room open. */
-export async function openEvent(origin, { csv, event = {}, room = {}, name = "test" } = {}) {
-  const operator = await new Visitor(origin).login("operator@example.com");
+function expect(reply, status, what) {
+  if (reply.status !== status) {
+    throw new Error(`${what}: ${reply.status} ${JSON.stringify(reply.data)}`);
+  }
+}
+
+/** Sets up an event of its own: a unique slug, seats, a room that is still closed. Gives the slug. */
+export async function createEvent(operator, { csv, event = {}, room = {}, name = "test" } = {}) {
   const slug = `${name}-${randomUUID().slice(0, 8)}`;
-  const expect = (reply, status, what) => {
-    if (reply.status !== status) {
-      throw new Error(`${what}: ${reply.status} ${JSON.stringify(reply.data)}`);
-    }
-  };
   expect(
     await operator.post("/api/v1/admin/events", {
       event: slug,
@@ -134,7 +134,33 @@ export async function openEvent(origin, { csv, event = {}, room = {}, name = "te
     200,
     "set up the room",
   );
-  expect(await operator.post(`/api/v1/admin/rooms/${slug}/open`, {}), 200, "open the room");
+  return slug;
+}
+
+/** What an operator does to a room: `open`, `pause`, `resume`, `close`. */
+export async function actOn(operator, slug, action) {
+  expect(await operator.post(`/api/v1/admin/rooms/${slug}/${action}`, {}), 200, `${action} the room`);
+}
+
+/** Does what a buyer does on the payment provider's page: `approve`, `decline`. */
+export async function pay(visitor, order, outcome) {
+  const url = await until("a page to pay at", async () => {
+    const reply = await visitor.get(`/api/v1/orders/${order}`);
+    return reply.data.next_action?.redirect_url;
+  });
+  const reply = await fetch(url, {
+    method: "POST",
+    redirect: "manual",
+    body: new URLSearchParams({ outcome }),
+  });
+  if (reply.status !== 303) throw new Error(`pay: ${reply.status}`);
+}
+
+/** Opens an on-sale of its own: an event with a unique slug, its seats, its room open. */
+export async function openEvent(origin, options = {}) {
+  const operator = await new Visitor(origin).login("operator@example.com");
+  const slug = await createEvent(operator, options);
+  await actOn(operator, slug, "open");
   await until("the room to open", async () => {
     const status = await operator.get(`/queue/v1/${slug}/status`);
     return status.data.phase === "open" ? true : undefined;

@@ -4,7 +4,7 @@ import { createHmac, randomUUID } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { Visitor, openEvent, runningStack, until } from "./client.mjs";
+import { Visitor, openEvent, pay, runningStack, until } from "./client.mjs";
 
 const stack = runningStack();
 const logs = join(dirname(process.env.CATRACA_RUN_JSON ?? ".local/run.json"), "log");
@@ -37,19 +37,6 @@ const problem = (reply, status, name) => {
   assert.ok(reply.data.title && reply.data.detail, "a title and a detail");
   if (name) assert.ok(reply.data.type.endsWith(`/${name}`), reply.data.type);
 };
-
-async function pay(visitor, order, outcome) {
-  const url = await until("a page to pay at", async () => {
-    const reply = await visitor.get(`/api/v1/orders/${order}`);
-    return reply.data.next_action?.redirect_url;
-  });
-  const reply = await fetch(url, {
-    method: "POST",
-    redirect: "manual",
-    body: new URLSearchParams({ outcome }),
-  });
-  assert.equal(reply.status, 303);
-}
 
 const final = (visitor, order) =>
   until("the order's end", async () => {
