@@ -91,9 +91,14 @@ pub struct LeaseBook {
 impl LeaseBook {
     /// An empty book; numbers begin at 1.
     pub fn new(epoch: u32) -> Self {
+        Self::above(epoch, 0)
+    }
+
+    /// An empty book; numbers begin after `base`.
+    pub fn above(epoch: u32, base: u64) -> Self {
         Self {
             epoch,
-            next: 1,
+            next: base + 1,
             voids: Vec::new(),
             last: Vec::new(),
             drawn: 0,

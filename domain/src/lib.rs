@@ -15,6 +15,7 @@ pub mod feistel;
 pub mod hex32;
 pub mod ids;
 pub mod keyring;
+pub mod lane;
 pub mod lease;
 pub mod ledger;
 pub mod money;

@@ -6,7 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use catraca_domain::release::{Claim, Moment, Release};
+use catraca_domain::release::{Claim, Moment, Queue, Release};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -50,8 +50,11 @@ impl Sale {
             rate_per_minute: self.rate_per_minute,
             max_active: 1_000_000,
             active: 0,
-            issued: 10_000_000,
-            voids: &[],
+            queues: &[Queue {
+                share: 100,
+                issued: 10_000_000,
+                voids: &[],
+            }],
             claim_window_ms: 60_000,
         }
     }
@@ -88,7 +91,7 @@ impl Sale {
             // The isolate's copy of the status document.
             if now_ms >= seen_ms + 800 {
                 release.advance(&moment);
-                (seen, seen_ms) = (release.frontier, now_ms);
+                (seen, seen_ms) = (release.standard.frontier, now_ms);
             }
             if number > seen {
                 let again_ms = self.poll_after_ms(number - seen - 1, &mut dice);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use catraca_domain::lease::Range;
-use catraca_domain::release::{Claim, Moment, Release};
+use catraca_domain::release::{Claim, Moment, Queue, Release};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -139,19 +139,24 @@ impl Sale {
             rate_per_minute: self.plan.rate_per_minute,
             max_active: self.plan.max_active,
             active: u64::try_from(self.active.len()).unwrap(),
-            issued: self.plan.people,
-            voids: &self.plan.voids,
+            queues: &[Queue {
+                share: 100,
+                issued: self.plan.people,
+                voids: &self.plan.voids,
+            }],
             claim_window_ms: self.plan.claim_window_ms,
         };
-        let (frontier, lapsed) = (self.release.frontier, self.release.lapsed);
+        let (frontier, lapsed) = (self.release.standard.frontier, self.release.standard.lapsed);
         self.release.advance(&moment);
-        assert!(self.release.frontier >= frontier && self.release.lapsed >= lapsed);
-        assert!(self.release.frontier <= self.plan.people);
-        assert!(self.release.lapsed <= self.release.frontier);
         assert!(
-            self.release.steps.len() <= 100,
+            self.release.standard.frontier >= frontier && self.release.standard.lapsed >= lapsed
+        );
+        assert!(self.release.standard.frontier <= self.plan.people);
+        assert!(self.release.standard.lapsed <= self.release.standard.frontier);
+        assert!(
+            self.release.standard.steps.len() <= 100,
             "{} steps",
-            self.release.steps.len()
+            self.release.standard.steps.len()
         );
         if self.dice.percent(20) {
             // Said twice, nothing more happens.
@@ -160,14 +165,14 @@ impl Sale {
             assert_eq!(self.release, once);
         }
         let grain_ms = (self.plan.claim_window_ms / 64).max(250);
-        for number in lapsed + 1..=self.release.lapsed {
+        for number in lapsed + 1..=self.release.standard.lapsed {
             let could_ms = self.could_ms.get(&number).copied().unwrap_or(0);
             assert!(
                 could_ms + grain_ms >= self.plan.claim_window_ms,
                 "{number} lapsed after {could_ms} ms in which it could have come"
             );
         }
-        for number in frontier + 1..=self.release.frontier {
+        for number in frontier + 1..=self.release.standard.frontier {
             self.could_ms.insert(number, 0);
         }
         act(&mut self.release, &moment)
@@ -191,7 +196,7 @@ impl Sale {
                 assert!((100..=2_000).contains(&retry_after_ms));
                 self.told_to_wait_ms.insert(number, self.now_ms);
             }
-            Claim::NotCalled => assert!(number > self.release.frontier),
+            Claim::NotCalled => assert!(number > self.release.standard.frontier),
             Claim::Lapsed => {
                 let told_ms = self.told_to_wait_ms.get(&number);
                 let patient = told_ms.is_some_and(|at| self.now_ms - at < 2_500);
@@ -229,7 +234,7 @@ impl Sale {
                 if there && self.now_ms >= self.next_poll_ms[index] {
                     self.claim(number);
                     // As a waiting page is told to: see `Status::view`.
-                    let ahead = number.saturating_sub(self.release.frontier + 1);
+                    let ahead = number.saturating_sub(self.release.standard.frontier + 1);
                     let eta_ms = ahead * 60_000 / u64::from(self.plan.rate_per_minute);
                     let wait_ms = (eta_ms / 4).clamp(1_000, 20_000) * 4 / 5;
                     self.next_poll_ms[index] = self.now_ms + wait_ms + self.dice.roll(wait_ms / 2);
@@ -359,19 +364,25 @@ fn nobody_lapses_while_paused_or_full() {
             rate_per_minute: 600,
             max_active: 3,
             active: 0,
-            issued: 100,
-            voids: &[],
+            queues: &[Queue {
+                share: 100,
+                issued: 100,
+                voids: &[],
+            }],
             claim_window_ms: 5_000,
         };
         release.advance(&moment);
-        let called = release.frontier;
+        let called = release.standard.frontier;
         assert!(called > 0);
         (moment.open, moment.active) = (open, active);
         for second in 1..1_000 {
             moment.now_ms = second * 1_000;
             release.advance(&moment);
         }
-        assert_eq!((release.frontier, release.lapsed), (called, 0));
+        assert_eq!(
+            (release.standard.frontier, release.standard.lapsed),
+            (called, 0)
+        );
         (moment.open, moment.active) = (true, 0);
         for _ in 0..2 {
             moment.now_ms += 4_000;
@@ -390,13 +401,16 @@ fn a_called_number_turned_away_by_the_bucket_keeps_its_place() {
         rate_per_minute: 6,
         max_active: 100,
         active: 0,
-        issued: 50,
-        voids: &[],
+        queues: &[Queue {
+            share: 100,
+            issued: 50,
+            voids: &[],
+        }],
         claim_window_ms: 5_000,
     };
-    release.show_rate = 0.05;
+    release.standard.show_rate = 0.05;
     release.advance(&moment);
-    let called = release.frontier;
+    let called = release.standard.frontier;
     assert!(called >= 10, "{called}");
     let mut inside = 0;
     while moment.now_ms < 60_000 {
@@ -426,12 +440,15 @@ fn without_a_pace_everyone_given_a_number_is_called() {
         rate_per_minute: 1,
         max_active: 2,
         active: 0,
-        issued: 100,
-        voids: &[],
+        queues: &[Queue {
+            share: 100,
+            issued: 100,
+            voids: &[],
+        }],
         claim_window_ms: 5_000,
     };
     release.advance(&moment);
-    assert_eq!(release.frontier, 100);
+    assert_eq!(release.standard.frontier, 100);
     assert_eq!(release.claim(100, &moment), Claim::Admit);
     let full = Moment {
         active: 2,
@@ -450,8 +467,11 @@ fn clocks_that_jump_do_no_harm() {
         rate_per_minute: 60,
         max_active: 100,
         active: 0,
-        issued: 100,
-        voids: &[],
+        queues: &[Queue {
+            share: 100,
+            issued: 100,
+            voids: &[],
+        }],
         claim_window_ms: 60_000,
     };
     for now_ms in [
