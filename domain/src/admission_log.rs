@@ -13,12 +13,13 @@
 //! signed = "catraca-log-head-v1" ‖ 0x00 ‖ head 0 ‖ index as u64 ‖ head ‖ at_ms as u64
 //! ```
 //!
+//! Number and frontier are those of [`crate::lane`], so each lane's are apart.
 //! An entry says nothing about a visitor but the place's number. [`jti_hash`] lets the holder of
 //! an admission find it, and nobody else: an admission's id has 74 random bits.
 //!
 //! [`verifier`] says what a log proves, and what it can't.
 
-mod lane;
+mod passage;
 pub mod verifier;
 
 use crate::hex32::{Hex32, unhex};

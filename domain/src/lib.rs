@@ -3,7 +3,7 @@
 //! No I/O, no clock, no randomness: time, keys and random bytes are arguments, so the same code
 //! runs in the Worker (wasm32), in the core and in a test, and gives the same answer.
 //!
-//! In the order in which a visitor meets them: [`challenge`], [`lease`] and [`place`] (arrival),
+//! In the order in which a visitor meets them: [`challenge`], [`lane_pass`], [`lease`] and [`place`] (arrival),
 //! [`draw`], [`room`] and [`release`] (waiting), [`admission`] and [`admission_log`] (entry),
 //! [`seating`] and [`reservation`] (a hold), [`settlement`] and [`ledger`] (money).
 
@@ -16,6 +16,7 @@ pub mod hex32;
 pub mod ids;
 pub mod keyring;
 pub mod lane;
+pub mod lane_pass;
 pub mod lease;
 pub mod ledger;
 pub mod money;

@@ -1,6 +1,7 @@
 //! A room: how it is configured, what it tells everyone, and what that means for one place.
 
 use crate::ids::{Jti, Lane, RoomName};
+use crate::lane;
 use crate::lease::{Range, voids_in};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -20,8 +21,10 @@ pub mod bounds {
     pub const MESSAGE_CHARS_MAX: usize = 500;
     /// Dispensers of a room. One gives some thousand numbers a second.
     pub const DISPENSERS: RangeInclusive<u32> = 1..=64;
-    /// Most lanes.
+    /// Most lanes at a time.
     pub const LANES_MAX: usize = 16;
+    /// What `standard` keeps at least, in percent of the claims: nobody waits for ever.
+    pub const STANDARD_PERCENT_MIN: u32 = 1;
 }
 
 /// How places are ordered.
@@ -111,8 +114,43 @@ impl Phase {
 pub struct LaneShare {
     /// The lane.
     pub lane: Lane,
-    /// Percent of the claims, 1 to 100; all together at most 100.
+    /// Percent of the claims, from 1; what all leave, at least
+    /// [`bounds::STANDARD_PERCENT_MIN`], is that of `standard`.
     pub share_percent: u8,
+}
+
+/// The percent left to `standard`.
+///
+/// # Errors
+/// What is wrong with the lanes, in words.
+pub fn standard_share(lanes: &[LaneShare]) -> Result<u32, String> {
+    if lanes.len() > bounds::LANES_MAX {
+        return Err(format!("must be at most {}", bounds::LANES_MAX));
+    }
+    let mut left = 100_u32;
+    for (
+        index,
+        LaneShare {
+            lane,
+            share_percent,
+        },
+    ) in lanes.iter().enumerate()
+    {
+        if *lane == Lane::standard() {
+            return Err("must not name standard: it has what the others leave".to_owned());
+        }
+        if lanes[..index].iter().any(|before| before.lane == *lane) {
+            return Err(format!("names {lane} twice"));
+        }
+        if *share_percent == 0 {
+            return Err(format!("gives {lane} nothing"));
+        }
+        left = left.saturating_sub(u32::from(*share_percent));
+    }
+    if left < bounds::STANDARD_PERCENT_MIN {
+        return Err("must leave standard at least 1 percent".to_owned());
+    }
+    Ok(left)
 }
 
 /// A room's configuration, as the core pushes it to the edge.
@@ -204,7 +242,7 @@ pub struct Status {
     pub frontier: u64,
     /// All numbers up to this one have been called too long ago to claim now.
     pub lapsed: u64,
-    /// People in line.
+    /// People in line, in all lanes.
     pub waiting: u64,
     /// Target pace, in claims a minute.
     pub rate_per_minute: u32,
@@ -218,6 +256,31 @@ pub struct Status {
     pub as_of: OffsetDateTime,
     /// What is left.
     pub stock: Stock,
+    /// Numbers beyond the frontier that nobody has, ascending.
+    pub voids: Vec<Range>,
+    /// People called a minute lately, while people waited; 0: unknown.
+    #[serde(default)]
+    pub calls_per_minute: u64,
+    /// The lanes beside `standard`, by slot; those taken off the room too, while people may be in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lanes: Vec<LaneStatus>,
+}
+
+/// The same for a lane. Numbers are as in the admission log: see [`crate::lane`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneStatus {
+    /// Which.
+    pub lane: Lane,
+    /// Its declared share; 0: nobody new gets in.
+    pub share_percent: u8,
+    /// All numbers up to this one have been called.
+    pub frontier: u64,
+    /// All numbers up to this one have been called too long ago to claim now.
+    pub lapsed: u64,
+    /// People in line.
+    pub waiting: u64,
+    /// People called a minute lately.
+    pub calls_per_minute: u64,
     /// Numbers beyond the frontier that nobody has, ascending.
     pub voids: Vec<Range>,
 }
@@ -252,8 +315,11 @@ pub struct Eta {
 pub struct PlaceView {
     /// What the place is worth.
     pub state: PlaceState,
-    /// Its number.
+    /// Its number within its lane.
     pub number: u64,
+    /// Its lane, unless that is `standard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
     /// Where it stands, once drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
@@ -276,6 +342,15 @@ pub const POLL_MS: std::ops::RangeInclusive<u64> = 1_000..=20_000;
 /// takes for the news to spread, everyone waiting hears within five seconds that all is sold.
 pub const POLL_LOW_MS: u64 = 2_500;
 
+/// The part of a status document that a place's lane is told by.
+struct Front<'a> {
+    lane: Option<&'a Lane>,
+    frontier: u64,
+    lapsed: u64,
+    calls_per_minute: u64,
+    voids: &'a [Range],
+}
+
 impl Status {
     /// When to ask again, for one who would otherwise do so after `poll_ms`.
     pub fn poll_ms(&self, poll_ms: u64) -> u64 {
@@ -285,56 +360,116 @@ impl Status {
         }
     }
 
+    /// People in the line of `standard`.
+    pub fn waiting_standard(&self) -> u64 {
+        let elsewhere: u64 = self.lanes.iter().map(|lane| lane.waiting).sum();
+        self.waiting.saturating_sub(elsewhere)
+    }
+
+    /// The slot of a lane that has one.
+    pub fn slot(&self, lane: &Lane) -> Option<usize> {
+        if *lane == Lane::standard() {
+            return Some(0);
+        }
+        let index = self.lanes.iter().position(|status| status.lane == *lane);
+        index.map(|index| index + 1)
+    }
+
+    fn front(&self, number: u64) -> Front<'_> {
+        let slot = lane::slot_of(number);
+        match slot.checked_sub(1).map(|index| self.lanes.get(index)) {
+            None => Front {
+                lane: None,
+                frontier: self.frontier,
+                lapsed: self.lapsed,
+                calls_per_minute: self.calls_per_minute,
+                voids: &self.voids,
+            },
+            Some(Some(status)) => Front {
+                lane: Some(&status.lane),
+                frontier: status.frontier,
+                lapsed: status.lapsed,
+                calls_per_minute: status.calls_per_minute,
+                voids: &status.voids,
+            },
+            // A lane that this document is too old to know.
+            Some(None) => Front {
+                lane: None,
+                frontier: lane::base(slot),
+                lapsed: lane::base(slot),
+                calls_per_minute: 0,
+                voids: &[],
+            },
+        }
+    }
+
+    /// How far the lane of `number` has been called.
+    pub fn frontier_of(&self, number: u64) -> u64 {
+        self.front(number).frontier
+    }
+
     /// What the holder of `number` is told. `now` moves the opening countdown between refreshes.
     ///
     /// A called place is [`PlaceState::Called`] or [`PlaceState::Lapsed`] here, even when it has
     /// been admitted: only the Room knows who has.
     pub fn view(&self, number: u64, now: OffsetDateTime) -> PlaceView {
+        let front = self.front(number);
         let voids_ahead = voids_in(
-            &self.voids,
+            front.voids,
             Range {
-                lo: self.frontier + 1,
+                lo: front.frontier + 1,
                 hi: number,
             },
         );
         let ahead = number
-            .saturating_sub(self.frontier + 1)
+            .saturating_sub(front.frontier + 1)
             .saturating_sub(voids_ahead);
-        let state = if number <= self.lapsed {
+        let state = if number <= front.lapsed {
             PlaceState::Lapsed
-        } else if number <= self.frontier {
+        } else if number <= front.frontier {
             PlaceState::Called
         } else if self.phase == Phase::Lobby {
             PlaceState::Lobby
         } else {
             PlaceState::Waiting
         };
-        let wait = ahead.saturating_mul(60) / u64::from(self.rate_per_minute.max(1));
-        let eta_seconds = match (state, self.phase) {
-            (PlaceState::Waiting, Phase::Open) => Some(Eta {
-                low: wait,
-                high: (wait / 4).saturating_add(wait).saturating_add(5),
-            }),
-            _ => None,
+        let per_minute = match front.calls_per_minute {
+            0 => u64::from(self.rate_per_minute.max(1)),
+            measured => measured,
         };
+        let wait = ahead.saturating_mul(60) / per_minute;
+        let moves = (state, self.phase) == (PlaceState::Waiting, Phase::Open);
         let until_open_ms = self.opens_at.map_or(0, |at| {
             u64::try_from((at - now).whole_milliseconds()).unwrap_or(0)
         });
         let poll_ms = match state {
             PlaceState::Lobby => until_open_ms / 2,
-            PlaceState::Waiting if self.phase == Phase::Open => wait.saturating_mul(1000 / 4),
+            PlaceState::Waiting if moves => wait.saturating_mul(1000 / 4),
             PlaceState::Waiting => *POLL_MS.end() / 4,
             PlaceState::Called | PlaceState::Admitted | PlaceState::Lapsed => 0,
         };
         PlaceView {
             state,
-            number,
+            number: lane::shown(number),
+            lane: front.lane.cloned(),
             position: None,
             ahead,
-            eta_seconds,
+            eta_seconds: moves.then(|| Eta::around(wait)),
             poll_after_ms: poll_ms.clamp(*POLL_MS.start(), *POLL_MS.end()),
             phase: self.phase,
             message: self.message.clone(),
+        }
+    }
+}
+
+impl Eta {
+    /// A fifth less to a quarter more than measured, and five seconds for the last poll.
+    fn around(wait_seconds: u64) -> Self {
+        Self {
+            low: wait_seconds - wait_seconds / 5,
+            high: (wait_seconds / 4)
+                .saturating_add(wait_seconds)
+                .saturating_add(5),
         }
     }
 }

@@ -48,6 +48,8 @@ fn status(phase: Phase, lapsed: u64, frontier: u64) -> Status {
         as_of: NOW,
         stock: Stock::Available,
         voids: Vec::new(),
+        calls_per_minute: 60,
+        lanes: Vec::new(),
     }
 }
 
@@ -120,7 +122,7 @@ fn no_estimate_while_the_line_stands() {
             .is_none()
     );
     let eta = status(Phase::Open, 0, 0).view(61, NOW).eta_seconds.unwrap();
-    assert_eq!((eta.low, eta.high), (60, 80));
+    assert_eq!((eta.low, eta.high), (48, 80));
 }
 
 proptest! {

@@ -4,7 +4,8 @@
 //! Proven, when [`Verifier::finish`] gives a report:
 //! - Nothing was left out, put in, changed or moved up to the last signed head, and every signed
 //!   head that was shown, here or to someone who kept it, is of this one history.
-//! - No number was let in twice, and all came through `standard` or a declared lane.
+//! - No number was let in twice, and all came through `standard` or a declared lane, each lane with
+//!   numbers of its own: who stood in one was not let in through another.
 //! - Within a lane people were *called* in the order of their positions (the number, or the
 //!   published draw's position), and nobody was let in uncalled: the lane's frontier never goes
 //!   back, and each position let in lies at or below it. So whoever was overtaken in the own lane
@@ -21,17 +22,18 @@
 //!   everyone let in meanwhile, so they took nobody's turn.
 //! - That a number belongs to one person, or that a lane's token went to the right one.
 
-use super::lane::{LaneState, as_u64};
+use super::passage::{LaneState, as_u64};
 use super::{Chain, Entry, LogName, Page, SignedHead};
 use crate::draw::{Draw, DrawError, DrawRecord};
 use crate::hex32::Hex32;
 use crate::ids::Lane;
+use crate::lane;
 use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use thiserror::Error;
 
-pub use super::lane::LaneReport;
+pub use super::passage::LaneReport;
 
 /// Why a log is false or incomplete. Indexes are those of entries.
 #[derive(Debug, Error, PartialEq, Eq, Clone)]
@@ -68,6 +70,9 @@ pub enum Fault {
     /// A lane that the room doesn't declare.
     #[error("entry {0}: the lane is not declared")]
     UndeclaredLane(u64),
+    /// A number of another lane's: see [`crate::lane`].
+    #[error("entry {0}: the number is not one of its lane's")]
+    OtherLane(u64),
     /// Let in before being called.
     #[error("entry {index}: position {position} was let in while {frontier} had been called")]
     OutOfOrder {
@@ -272,7 +277,12 @@ impl Verifier {
             });
         }
         self.compare_with_seen(entry)?;
+        let slot = lane::slot_of(entry.number);
+        let standard = entry.lane == Lane::standard();
         let lane = self.lanes.entry(entry.lane.to_string()).or_default();
+        if *lane.slot.get_or_insert(slot) != slot || (standard && slot != 0) {
+            return Err(Fault::OtherLane(index));
+        }
         if entry.frontier < lane.frontier {
             return Err(Fault::FrontierBack(index));
         }

@@ -72,13 +72,20 @@ fn judge(options: &Options, pages: &[Page]) -> anyhow::Result<Result<Report, Fau
         .filter(|status| (&status.room, status.epoch) == (&terms.log.room, terms.log.epoch))
         .map(|status| {
             let at_ms = u64::try_from(status.as_of.unix_timestamp_nanos() / 1_000_000)?;
-            Ok(Seen {
-                at_ms,
-                lane: Lane::standard(),
-                frontier: status.frontier,
-            })
+            let standard = (Lane::standard(), status.frontier);
+            let lanes = status.lanes.into_iter();
+            Ok(lanes
+                .map(|lane| (lane.lane, lane.frontier))
+                .chain([standard])
+                .map(|(lane, frontier)| Seen {
+                    at_ms,
+                    lane,
+                    frontier,
+                })
+                .collect())
         })
-        .collect::<anyhow::Result<Vec<Seen>>>()?;
+        .collect::<anyhow::Result<Vec<Vec<Seen>>>>()?;
+    let seen = seen.into_iter().flatten().collect();
     Ok(verify(terms, pages, &heads, seen))
 }
 

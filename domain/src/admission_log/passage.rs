@@ -1,6 +1,7 @@
 //! What is found about one lane of a log.
 
 use super::Entry;
+use crate::lane;
 use serde::Serialize;
 
 /// What was found about one lane.
@@ -23,6 +24,8 @@ pub struct LaneReport {
 #[derive(Debug, Default)]
 pub(super) struct LaneState {
     pub(super) frontier: u64,
+    /// Where its numbers are, once it has one.
+    pub(super) slot: Option<usize>,
     called_ahead_max: u64,
     claim_delay_ms_max: u64,
     after_window: u64,
@@ -51,7 +54,7 @@ impl LaneState {
         let admitted = as_u64(self.positions.len());
         self.called_ahead_max = self
             .called_ahead_max
-            .max(self.frontier.saturating_sub(admitted));
+            .max(lane::shown(self.frontier).saturating_sub(admitted));
     }
 
     pub(super) fn report(self, with_window: bool) -> LaneReport {
