@@ -187,6 +187,13 @@ const CALLS: &[Call] = &[
         Some("RoomMessage"),
     ),
     Call(
+        Post,
+        "/api/v1/admin/rooms/{room}/passes",
+        "Passes into a lane, each good once",
+        201,
+        Some("LanePasses"),
+    ),
+    Call(
         Get,
         "/api/v1/admin/rooms/{room}/live",
         "Live numbers, as an event stream",
@@ -240,8 +247,41 @@ mod shapes {
         max_active: Option<u32>,
         session_seconds: Option<u32>,
         claim_window_seconds: Option<u32>,
-        /// 1 to 64.
+        /// How many Dispensers share the arrivals, 1 to 64; may change while the room is open.
         dispensers: Option<u32>,
+        /// Lanes beside `standard`, which has the share that they leave.
+        lanes: Option<Vec<LaneShare>>,
+        /// The public value that a draw waits for; null takes it back.
+        beacon: Option<Beacon>,
+    }
+
+    /// A lane and its share.
+    #[derive(ToSchema)]
+    pub(super) struct LaneShare {
+        /// `priority` or `partner:<id>`.
+        lane: String,
+        /// Percent of the claims, from 1; all together at most 99.
+        share_percent: u8,
+    }
+
+    /// A public random value: which, and what it said.
+    #[derive(ToSchema)]
+    pub(super) struct Beacon {
+        /// Part of the draw's commitment: to be set before the lobby opens.
+        source: String,
+        /// To be set once it is public. The lobby lasts until it is.
+        value: Option<String>,
+    }
+
+    /// Passes into a lane.
+    #[derive(ToSchema)]
+    pub(super) struct LanePasses {
+        /// One that the room declares.
+        lane: String,
+        /// 1 to 1,000.
+        count: u32,
+        /// 60 to 2,592,000.
+        valid_seconds: u32,
     }
 
     /// Words to those waiting.
@@ -284,6 +324,9 @@ pub fn document() -> OpenApi {
         schema::<shapes::OrderRequest>(),
         schema::<shapes::RefundRequest>(),
         schema::<shapes::RoomSettings>(),
+        schema::<shapes::LaneShare>(),
+        schema::<shapes::Beacon>(),
+        schema::<shapes::LanePasses>(),
         schema::<shapes::RoomMessage>(),
         schema::<shapes::FieldError>(),
         schema::<shapes::Problem>(),

@@ -23,6 +23,8 @@
 //! choosing it afterwards. Whoever holds the secret early can still foresee the order for each N
 //! and steer N, or the number of a friend, towards a good one; a beacon whose value is published
 //! only after the freeze takes that away. Without a beacon the operator has to be trusted with it.
+//! A declared beacon whose value is not there at the opening is waited for: nobody has a position, and
+//! the lobby lasts until it is. Drawing without it would leave the operator a choice of two orders.
 
 pub mod ballot;
 
@@ -117,6 +119,17 @@ pub enum DrawError {
     Contradiction,
 }
 
+impl Beacon {
+    /// Checks that source and value can be recorded.
+    ///
+    /// # Errors
+    /// [`DrawError::Beacon`].
+    pub fn check(&self) -> Result<(), DrawError> {
+        check_beacon_text(&self.source)?;
+        self.value.as_deref().map_or(Ok(()), check_beacon_text)
+    }
+}
+
 impl DrawRecord {
     /// Reads a record: known fields only, each once, each in its one spelling.
     ///
@@ -189,19 +202,14 @@ impl DrawRecord {
     }
 
     fn check_shape(&self) -> Result<(), DrawError> {
+        if self.count.is_some_and(|count| count > SIZE_MAX) {
+            return Err(DrawError::Count);
+        }
+        self.beacon.as_ref().map_or(Ok(()), Beacon::check)?;
         let value = self
             .beacon
             .as_ref()
             .and_then(|beacon| beacon.value.as_ref());
-        if self.count.is_some_and(|count| count > SIZE_MAX) {
-            return Err(DrawError::Count);
-        }
-        if let Some(beacon) = &self.beacon {
-            check_beacon_text(&beacon.source)?;
-        }
-        if let Some(value) = value {
-            check_beacon_text(value)?;
-        }
         if (self.secret.is_some() && self.count.is_none())
             || (value.is_some() && self.secret.is_none())
         {

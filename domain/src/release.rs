@@ -19,7 +19,7 @@ pub use line::{Line, Step};
 use crate::lane;
 use crate::lease::Range;
 use serde::{Deserialize, Serialize};
-use share::Turn;
+use share::{Demand, Turn};
 
 /// Longest stretch between two looks that counts as time in which one could have claimed,
 /// in milliseconds: beyond it, this program was away, and so was the way in.
@@ -257,22 +257,27 @@ impl Release {
         if self.lanes.is_empty() {
             return;
         }
-        let total: u64 = (0..moment.queues.len())
+        let shares: Vec<u64> = (0..=self.lanes.len())
             .map(|index| moment.share(index))
-            .sum();
-        let (share, served) = (
-            moment.share(slot),
-            self.line(slot).map_or(0, |line| line.served),
-        );
+            .collect();
+        let busy: Vec<bool> = self
+            .lines()
+            .zip(moment.queues)
+            .enumerate()
+            .map(|(index, (line, queue))| index == slot || line.is_busy(queue))
+            .collect();
+        let among = |busy: &[bool], of: &dyn Fn(usize) -> u64| -> u64 {
+            let there = (0..busy.len()).filter(|index| busy[*index]);
+            there.map(of).sum()
+        };
+        let served: Vec<u64> = self.lines().map(|line| line.served).collect();
+        let all_served = among(&busy, &|index| served[index]);
+        let all_shares = among(&busy, &|index| shares[index]);
         let pace = u64::from(moment.rate_per_minute) * CREDIT_SECONDS / 60;
-        for (index, line) in self.lines_mut().enumerate() {
-            let due = served * moment.share(index) / share;
-            let busy = moment
-                .queues
-                .get(index)
-                .is_some_and(|queue| line.is_busy(queue));
-            let credit = if busy {
-                (pace * moment.share(index) / total).max(2)
+        for (index, line) in self.lines_mut().enumerate().take(busy.len()) {
+            let due = all_served * shares[index] / all_shares;
+            let credit = if busy[index] {
+                (pace * shares[index] / all_shares).max(2)
             } else {
                 0
             };
@@ -334,20 +339,18 @@ impl Release {
     /// How many people each line should have at the door or on their way to it, so that together
     /// they fill the pace and the free slots.
     fn targets(&self, moment: &Moment<'_>) -> Vec<f64> {
-        let demands: Vec<(f64, f64)> = self
-            .lines()
-            .zip(moment.queues)
-            .map(|(line, queue)| {
-                (
-                    f64::from(queue.share.max(1)),
-                    line.demand(queue, self.attended_ms),
-                )
+        let lines = self.lines().zip(moment.queues);
+        let demands: Vec<Demand> = lines
+            .map(|(line, queue)| Demand {
+                share: f64::from(queue.share.max(1)),
+                served: as_f64(line.served),
+                people: line.demand(queue, self.attended_ms),
             })
             .collect();
         let delay_ms = self
             .lines()
             .zip(&demands)
-            .filter(|(_, (_, demand))| *demand > 0.0)
+            .filter(|(_, demand)| demand.people > 0.0)
             .map(|(line, _)| line.mean_delay_ms())
             .fold(0.0, f64::max);
         let seconds = RESERVE_SECONDS + delay_ms / 1_000.0;

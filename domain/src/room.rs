@@ -1,5 +1,6 @@
 //! A room: how it is configured, what it tells everyone, and what that means for one place.
 
+use crate::draw::Beacon;
 use crate::ids::{Jti, Lane, RoomName};
 use crate::lane;
 use crate::lease::{Range, voids_in};
@@ -193,6 +194,10 @@ pub struct RoomConfig {
     /// How many Dispensers share the arrivals; may change while the room is open.
     #[serde(default = "one_dispenser")]
     pub dispensers: u32,
+    /// The public value that a draw mixes in: its source is part of the commitment, so it is to be
+    /// there before the lobby opens; the lobby lasts until its value is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beacon: Option<Beacon>,
 }
 
 fn one_dispenser() -> u32 {

@@ -31,6 +31,7 @@ fn config(control: Control, opens_in: Option<i64>, sold_out: bool) -> RoomConfig
         sold_out,
         selling_out: false,
         dispensers: 1,
+        beacon: None,
     }
 }
 

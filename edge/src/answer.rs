@@ -71,6 +71,16 @@ pub(crate) fn admission_cookie(token: &str, seconds: u64) -> String {
     cookie(ADMISSION_COOKIE, token, seconds)
 }
 
+/// The cookie that keeps a lane pass until the visitor joins `room`.
+pub(crate) fn lane_cookie_name(room: &RoomName) -> String {
+    format!("__Host-lane-{room}")
+}
+
+/// `Set-Cookie` with a lane pass, for so many seconds; 0 takes it back.
+pub(crate) fn lane_cookie(room: &RoomName, pass: &str, seconds: u64) -> String {
+    cookie(&lane_cookie_name(room), pass, seconds)
+}
+
 fn cookie(name: &str, value: &str, max_age_seconds: u64) -> String {
     format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; Secure; HttpOnly; SameSite=Lax")
 }

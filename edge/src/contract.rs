@@ -31,12 +31,18 @@ pub(crate) struct DispenserId {
     pub(crate) room: RoomName,
     /// From 0.
     pub(crate) index: u32,
+    /// Whose numbers it gives; `None`: those of `standard`. Every other lane has one Dispenser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lane: Option<Lane>,
 }
 
 impl DispenserId {
     /// The Durable Object's name. A room's name has no slash, so no two are alike.
     pub(crate) fn object_name(&self) -> String {
-        format!("{}/{}", self.room, self.index)
+        match &self.lane {
+            None => format!("{}/{}", self.room, self.index),
+            Some(lane) => format!("{}/{lane}/{}", self.room, self.index),
+        }
     }
 }
 
@@ -88,6 +94,8 @@ pub(crate) struct Configured {
     pub(crate) version: u64,
     /// How many Dispensers have to hear of it: all there are and were.
     pub(crate) dispensers: u32,
+    /// The lanes whose Dispensers have to.
+    pub(crate) lanes: Vec<Lane>,
 }
 
 /// Sessions that ended; answered with how many slots that freed, `None` from an unknown room.
@@ -125,13 +133,20 @@ pub(crate) struct Bulletin {
     pub(crate) challenge: Challenge,
     /// Joins within the last second, as far as whoever passes this on can tell.
     pub(crate) joins_last_second: u64,
+    /// Numbers given up lately, the newest of those not called yet.
+    #[serde(default)]
+    pub(crate) given_up: Vec<u64>,
 }
 
 // Dispenser → Room.
 
 /// The next numbers, please.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AskLease(pub(crate) LeaseRequest);
+pub(crate) struct AskLease {
+    pub(crate) request: LeaseRequest,
+    /// Of which lane; `None`: `standard`.
+    pub(crate) lane: Option<Lane>,
+}
 
 /// The answer to [`AskLease`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -143,7 +158,7 @@ pub(crate) enum LeaseReply {
         /// The room at that moment.
         bulletin: Bulletin,
     },
-    /// Nobody joins in this phase.
+    /// Nobody joins in this phase, or in this lane any more.
     Refused {
         /// Which says why.
         bulletin: Bulletin,
@@ -160,10 +175,12 @@ pub(crate) struct AskStatus {
 }
 
 /// The rest of a lease that nobody came for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GiveBack {
     /// Whose lease.
     pub(crate) dispenser: u32,
+    /// Of which lane; `None`: `standard`.
+    pub(crate) lane: Option<Lane>,
     /// Which one.
     pub(crate) seq: u64,
     /// Its tail.
@@ -274,10 +291,12 @@ pub(crate) struct HoldPlace {
 }
 
 /// A number, given a moment ago.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Candidate {
     pub(crate) number: u64,
     pub(crate) joined_at_ms: u64,
+    #[serde(default = "Lane::standard")]
+    pub(crate) lane: Lane,
 }
 
 /// The answer to [`HoldPlace`]; `None` from an unknown room, or when there is none.
@@ -315,6 +334,17 @@ pub(crate) struct Join {
     pub(crate) id: DispenserId,
     /// What was solved for it, good once.
     pub(crate) spent: Option<Spent>,
+    /// What it was let into the lane by, good once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pass: Option<UsedPass>,
+}
+
+/// A lane pass, to be remembered in storage until it is worthless.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct UsedPass {
+    pub(crate) id: [u8; 16],
+    /// When it may be forgotten, unix seconds.
+    pub(crate) expires_at: u64,
 }
 
 /// A solution, to be remembered until it is worthless.
@@ -333,6 +363,7 @@ impl Spent {
         DispenserId {
             room: room.clone(),
             index: u32::from_be_bytes([a, b, c, d]) % dispensers.max(1),
+            lane: None,
         }
     }
 }
@@ -349,7 +380,7 @@ pub(crate) enum JoinReply {
         /// Whether the number has been called already.
         called: bool,
     },
-    /// What was solved has been used for another place.
+    /// What was solved, or the pass, has been used for another place.
     SpentBefore,
     /// The room is closed.
     Closed,

@@ -6,9 +6,10 @@ use crate::contract::{AskLive, Configure, Configured, Depart, DispenserId, Refre
 use crate::rooms;
 use crate::status_cache;
 use crate::visit::{BODY_BYTES_MAX, Visit};
+use catraca_domain::draw::Beacon;
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::{Kind, Problem};
-use catraca_domain::room::{DEPARTURES_MAX, Departures, RoomConfig, bounds};
+use catraca_domain::room::{DEPARTURES_MAX, Departures, RoomConfig, bounds, standard_share};
 use catraca_domain::signature;
 use futures::future::join_all;
 use serde::de::DeserializeOwned;
@@ -60,6 +61,12 @@ async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Respon
         let problem = Problem::field("dispensers", "must be 1 to 64");
         return answer::problem_document(&problem);
     }
+    if let Err(reason) = standard_share(&config.lanes) {
+        return answer::problem_document(&Problem::field("lanes", reason));
+    }
+    if let Some(Err(error)) = config.beacon.as_ref().map(Beacon::check) {
+        return answer::problem_document(&Problem::field("beacon", error.to_string()));
+    }
     let Ok(configured) = ask_room(&visit.env, room, &Configure(config)).await else {
         return answer::unavailable();
     };
@@ -74,11 +81,15 @@ async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Respon
     let Configured {
         version,
         dispensers,
+        lanes,
     } = configured;
-    let told = (0..dispensers).map(async |index| {
+    let standard = (0..dispensers).map(|index| (index, None));
+    let others = lanes.into_iter().map(|lane| (0, Some(lane)));
+    let told = standard.chain(others).map(async |(index, lane)| {
         let id = DispenserId {
             room: room.clone(),
             index,
+            lane,
         };
         ask_dispenser(&visit.env, &id, &Refresh(id.clone())).await
     });

@@ -10,9 +10,10 @@ use crate::runtime::{below, date, now_ms, sleep};
 use crate::visit::Visit;
 use catraca_domain::draw::{Draw, DrawRecord};
 use catraca_domain::ids::RoomName;
-use catraca_domain::room::{Challenge, Identity, PlaceView, Status};
+use catraca_domain::lane;
+use catraca_domain::room::{Challenge, Identity, PlaceState, PlaceView, Status};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use worker::Env;
 
@@ -45,6 +46,8 @@ pub(crate) struct Document {
     pub(crate) challenge: Challenge,
     /// Joins within the last second, about.
     pub(crate) joins_last_second: u64,
+    /// Numbers given up lately.
+    given_up: HashSet<u64>,
     /// What is published of the draw, in a room that has one.
     pub(crate) record: Option<DrawRecord>,
     /// The order, once drawn.
@@ -136,6 +139,7 @@ pub(crate) fn any_dispenser(room: &RoomName, dispensers: u32) -> DispenserId {
     DispenserId {
         room: room.clone(),
         index: below(dispensers),
+        lane: None,
     }
 }
 
@@ -230,6 +234,7 @@ impl Document {
             identity,
             challenge,
             joins_last_second,
+            given_up,
         } = bulletin;
         Ok(Self {
             json: serde_json::to_vec(&status)?,
@@ -238,6 +243,7 @@ impl Document {
             identity,
             challenge,
             joins_last_second,
+            given_up: given_up.into_iter().collect(),
             draw: draw.as_ref().and_then(|record| record.verify().ok()),
             record: draw,
         })
@@ -253,12 +259,18 @@ impl Document {
     pub(crate) fn view(&self, number: u64, now_ms: u64) -> PlaceView {
         let position = self.position(number);
         let mut view = self.status.view(position, date(now_ms));
-        view.number = number;
-        if self.draw.is_some() {
+        view.number = lane::shown(number);
+        if lane::slot_of(number) > 0 {
+            // Lanes are not drawn.
+        } else if self.draw.is_some() {
             view.position = Some(position);
         } else if self.record.is_some() {
             // Anyone may be drawn before anyone.
-            view.ahead = self.status.waiting.saturating_sub(1);
+            view.ahead = self.status.waiting_standard().saturating_sub(1);
+        }
+        if self.given_up.contains(&number) {
+            view.state = PlaceState::Lapsed;
+            view.eta_seconds = None;
         }
         view
     }

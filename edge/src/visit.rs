@@ -88,6 +88,11 @@ impl Visit {
         }
     }
 
+    /// The lane pass that an address brought, if there was one.
+    pub(crate) fn lane_cookie(&self, room: &RoomName) -> Option<String> {
+        self.cookie(&answer::lane_cookie_name(room))
+    }
+
     /// The browser's secret, if it has one.
     pub(crate) fn holder(&self) -> Option<Holder> {
         Holder::parse(&self.cookie(answer::HOLDER_COOKIE)?)

@@ -11,11 +11,14 @@ const u = (bytes, value) => {
 };
 const hmac = (key, ...parts) => createHmac("sha256", key).update(Buffer.concat(parts)).digest();
 
+const text = (words) => Buffer.concat([u(2, words.length), Buffer.from(words)]);
+const beaconBytes = (beacon) => (beacon === undefined ? [u(1, 0)] : [u(1, 1), text(beacon.source), text(beacon.value)]);
+
 /** The position of `number`, as docs and `domain/src/draw.rs` describe it. */
-function position(record, number) {
+export function position(record, number) {
   const room = Buffer.from(record.room);
   const prk = hmac("catraca-draw-v1", Buffer.from(record.secret, "hex"));
-  const info = Buffer.concat([u(1, room.length), room, u(4, record.epoch), u(8, record.count), u(1, 0)]);
+  const info = Buffer.concat([u(1, room.length), room, u(4, record.epoch), u(8, record.count), ...beaconBytes(record.beacon)]);
   const key = hmac(prk, info, u(1, 1));
   let bits = 4n;
   while (1n << (2n * bits) < BigInt(record.count)) bits += 1n;

@@ -4,10 +4,12 @@ import { createHmac } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import "./account.mjs";
+import "./beacon.mjs";
 import "./challenge.mjs";
 import "./dispensers.mjs";
 import "./draw.mjs";
 import "./failures.mjs";
+import "./lanes.mjs";
 import "./log.mjs";
 import { ADMISSION_KEY, Edge, placeCookie, roomConfig, sleep, startCore } from "./harness.mjs";
 

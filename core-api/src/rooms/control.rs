@@ -33,7 +33,7 @@ pub(super) struct RoomView {
 }
 
 /// The event that a room belongs to: they have one name.
-async fn event_of(app: &App, room: &str) -> Result<(EventNumber, RoomName), ApiError> {
+pub(super) async fn event_of(app: &App, room: &str) -> Result<(EventNumber, RoomName), ApiError> {
     let room = slug(room).map_err(|_| no_room())?;
     let event = app.catalogue.number_of(app, &room).await?;
     Ok((event.ok_or_else(no_room)?, room))

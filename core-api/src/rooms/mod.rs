@@ -1,9 +1,10 @@
 //! Waiting rooms, from the operator's side. The database has what each should be ([`store`],
 //! [`settings`]), the edge what it is; [`control`] changes and pushes, [`tasks`] pushes again
-//! until the edge ([`edge`]) has acknowledged.
+//! until the edge ([`edge`]) has acknowledged; [`passes`] lead into a lane.
 
 mod control;
 mod edge;
+mod passes;
 mod settings;
 mod store;
 mod tasks;
@@ -28,5 +29,6 @@ pub fn router() -> Router<App> {
         .route("/api/v1/admin/rooms/{room}/resume", post(control::resume))
         .route("/api/v1/admin/rooms/{room}/close", post(control::close))
         .route("/api/v1/admin/rooms/{room}/message", post(control::say))
+        .route("/api/v1/admin/rooms/{room}/passes", post(passes::issue))
         .route("/api/v1/admin/rooms/{room}/live", get(control::live))
 }

@@ -1,8 +1,11 @@
 //! What an operator may set, and within which bounds.
 
 use crate::error::ApiError;
+use catraca_domain::draw::Beacon;
 use catraca_domain::problem::{FieldError, Kind, Problem};
-use catraca_domain::room::{Challenge, FailMode, Identity, LaneShare, Method, RoomConfig, bounds};
+use catraca_domain::room::{
+    Challenge, FailMode, Identity, LaneShare, Method, RoomConfig, bounds, standard_share,
+};
 use serde::{Deserialize, Deserializer};
 use std::ops::RangeInclusive;
 use time::OffsetDateTime;
@@ -22,6 +25,16 @@ pub(super) struct Settings {
     dispensers: Option<u32>,
     lanes: Option<Vec<LaneShare>>,
     fail_mode: Option<FailMode>,
+    #[serde(default, deserialize_with = "given_beacon")]
+    beacon: Option<GivenBeacon>,
+}
+
+/// Null takes the beacon back, as far as no draw has committed to it.
+#[derive(Debug, Deserialize)]
+struct GivenBeacon(Option<Beacon>);
+
+fn given_beacon<'de, D: Deserializer<'de>>(from: D) -> Result<Option<GivenBeacon>, D::Error> {
+    GivenBeacon::deserialize(from).map(Some)
 }
 
 /// Null takes the opening back.
@@ -54,8 +67,12 @@ impl Settings {
                           edge, and CATRACA_TURNSTILE_SECRET at the edge";
             bad("challenge", reason.to_owned());
         }
-        if self.lanes.as_ref().is_some_and(|lanes| !lanes.is_empty()) {
-            bad("lanes", not_yet());
+        if let Some(Err(reason)) = self.lanes.as_deref().map(standard_share) {
+            bad("lanes", reason);
+        }
+        let beacon = self.beacon.as_ref().and_then(|given| given.0.as_ref());
+        if let Some(Err(error)) = beacon.map(Beacon::check) {
+            bad("beacon", error.to_string());
         }
         let mut number =
             |field: &str, given: Option<u32>, range: RangeInclusive<u32>, to: &mut u32| match given
@@ -108,6 +125,12 @@ impl Settings {
         config.identity = self.identity.unwrap_or(config.identity);
         config.challenge = self.challenge.unwrap_or(config.challenge);
         config.fail_mode = self.fail_mode.unwrap_or(config.fail_mode);
+        if let Some(lanes) = self.lanes {
+            config.lanes = lanes;
+        }
+        if let Some(GivenBeacon(beacon)) = self.beacon {
+            config.beacon = beacon;
+        }
         if let Some(OpensAt(opens_at)) = self.opens_at {
             config.opens_at = opens_at;
         }

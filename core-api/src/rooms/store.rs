@@ -31,6 +31,7 @@ pub(super) fn first_config(room: &RoomName) -> RoomConfig {
         sold_out: false,
         selling_out: false,
         dispensers: 1,
+        beacon: None,
     }
 }
 

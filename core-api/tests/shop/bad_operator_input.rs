@@ -140,7 +140,11 @@ async fn rooms() {
         json!({"identity": null, "challenge": "sudoku"}),
         // This deployment has no keys for it.
         json!({"challenge": "turnstile"}),
-        json!({"lanes": [{"lane": "priority", "share_percent": 10}]}),
+        json!({"lanes": [{"lane": "priority", "share_percent": 100}]}),
+        json!({"lanes": [{"lane": "standard", "share_percent": 10}]}),
+        json!({"lanes": [{"lane": "vip", "share_percent": 10}]}),
+        json!({"beacon": {"source": ""}}),
+        json!({"beacon": "drand"}),
         json!({"lanes": "priority"}),
         json!({"rate_per_minute": 0}),
         json!({"rate_per_minute": -1}),

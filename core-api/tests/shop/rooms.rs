@@ -218,3 +218,46 @@ async fn what_a_room_asks_of_visitors_reaches_the_edge_and_the_landing_page() {
     assert!(fields["identity"].is_object() && fields["challenge"].is_object());
     shop.close().await;
 }
+
+#[tokio::test]
+async fn lanes_and_their_passes() {
+    let shop = Shop::open().await;
+    shop.event("hamlet", 4, 300, CSV).await;
+    let operator = shop.operator().await;
+    let settings = json!({"lanes": [{"lane": "partner:acme", "share_percent": 25}],
+        "beacon": {"source": "drand quicknet 7"}});
+    let reply = shop
+        .send(&operator, Method::PUT, ROOM, Some(&settings))
+        .await;
+    assert_eq!(
+        (reply.status, &reply.body["lanes"]),
+        (200, &settings["lanes"])
+    );
+    let config = shop.edge.config("hamlet").unwrap();
+    assert_eq!(config.lanes[0].share_percent, 25);
+    assert_eq!(config.beacon.unwrap().source, "drand quicknet 7");
+    let passes = format!("{ROOM}/passes");
+    let wanted = json!({"lane": "partner:acme", "count": 3, "valid_seconds": 600});
+    let reply = shop
+        .send(&operator, Method::POST, &passes, Some(&wanted))
+        .await;
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    let given = reply.body["passes"].as_array().unwrap();
+    let unique: std::collections::BTreeSet<&str> =
+        given.iter().map(|pass| pass.as_str().unwrap()).collect();
+    assert_eq!(unique.len(), 3);
+    assert!(unique.iter().all(|pass| pass.starts_with("l1.")));
+    for (field, value) in [
+        ("lane", json!("priority")),
+        ("count", json!(0)),
+        ("valid_seconds", json!(1)),
+    ] {
+        let mut bad = wanted.clone();
+        bad[field] = value;
+        let reply = shop
+            .send(&operator, Method::POST, &passes, Some(&bad))
+            .await;
+        reply.assert_problem(422, "invalid_field");
+    }
+    shop.close().await;
+}

@@ -86,6 +86,11 @@ impl Ballot {
         Ok(true)
     }
 
+    /// The beacon whose value it waits for.
+    pub fn beacon_source(&self) -> Option<&str> {
+        self.beacon_source.as_deref()
+    }
+
     /// What everyone may know by now.
     pub fn record(&self, room: &RoomName, epoch: u32) -> DrawRecord {
         let (count, secret, value) = match &self.stage {

@@ -48,35 +48,52 @@ pub fn is_turn_of(slot: usize, open: u64, turns: &[Turn]) -> bool {
     false
 }
 
-/// Divides `total` among (share, demand): by share, nobody more than the demand, what they leave to
-/// the others by share. If all have enough, what is over goes to the first that wants anything.
-pub fn divide(total: f64, demands: &[(f64, f64)]) -> Vec<f64> {
-    let mut parts = vec![0.0; demands.len()];
-    let mut open: Vec<usize> = (0..demands.len())
-        .filter(|index| demands[*index].1 > 0.0)
-        .collect();
-    let first = open.first().copied();
-    let mut rest = total;
-    while !open.is_empty() {
-        let shares: f64 = open.iter().map(|index| demands[*index].0).sum();
-        let (served, wanting): (Vec<usize>, Vec<usize>) = open
+/// What a lane could use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Demand {
+    /// Its part, relative to the others; from 1.
+    pub share: f64,
+    /// Admissions on its account.
+    pub served: f64,
+    /// People it has.
+    pub people: f64,
+}
+
+/// Divides `total` places at the door: so that with them every lane's account would stand at the same
+/// level for its share, nobody getting more than there are people. If all have enough, what is over
+/// goes to the first with anybody.
+pub fn divide(total: f64, demands: &[Demand]) -> Vec<f64> {
+    let people: f64 = demands.iter().map(|demand| demand.people).sum();
+    if people <= total {
+        let mut parts: Vec<f64> = demands.iter().map(|demand| demand.people).collect();
+        if let Some(part) = parts.iter_mut().find(|part| **part > 0.0) {
+            *part += total - people;
+        }
+        return parts;
+    }
+    let at = |level: f64| {
+        demands
             .iter()
-            .partition(|index| demands[**index].1 <= rest * demands[**index].0 / shares);
-        if served.is_empty() {
-            for index in open {
-                parts[index] = rest * demands[index].0 / shares;
-            }
-            return parts;
+            .map(move |demand| (demand.share * level - demand.served).clamp(0.0, demand.people))
+    };
+    // The sum grows with the level in straight pieces, which end where a lane begins or has all.
+    let mut ends: Vec<f64> = demands
+        .iter()
+        .flat_map(|demand| [demand.served, demand.served + demand.people].map(|n| n / demand.share))
+        .collect();
+    ends.sort_unstable_by(f64::total_cmp);
+    let (mut low, mut below) = (0.0, 0.0);
+    for high in ends {
+        let sum: f64 = at(high).sum();
+        if sum >= total {
+            let part = if sum > below {
+                (total - below) / (sum - below)
+            } else {
+                1.0
+            };
+            return at(low + (high - low) * part).collect();
         }
-        for index in served {
-            parts[index] = demands[index].1;
-            rest -= demands[index].1;
-        }
-        rest = rest.max(0.0);
-        open = wanting;
+        (low, below) = (high, sum);
     }
-    if let Some(first) = first {
-        parts[first] += rest;
-    }
-    parts
+    at(low).collect()
 }

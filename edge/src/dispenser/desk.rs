@@ -1,7 +1,10 @@
 //! The Dispenser's state in memory and its decisions. Nothing in here waits or writes.
 
 use super::arrivals::Arrivals;
-use crate::contract::{Bulletin, GiveBack, JoinReply, LOBBY_LEASE_MS, Spent, StatusReply};
+use crate::contract::{
+    Bulletin, DispenserId, GiveBack, JoinReply, LOBBY_LEASE_MS, Spent, StatusReply,
+};
+use catraca_domain::ids::Lane;
 use catraca_domain::lease::{LEASE_MS, LEASE_NUMBERS_MAX, Lease, LeaseRequest, Range, lease_size};
 use catraca_domain::room::Phase;
 use futures::channel::oneshot::Sender;
@@ -53,6 +56,7 @@ enum Room {
 /// A Dispenser at work.
 pub(super) struct Desk {
     index: u32,
+    lane: Option<Lane>,
     /// The last answered request.
     last_seq: u64,
     lent: Option<Lent>,
@@ -74,9 +78,10 @@ pub(super) struct Desk {
 
 impl Desk {
     /// After a start: whatever was lent before is lost.
-    pub(super) fn new(index: u32, last_seq: u64) -> Self {
+    pub(super) fn new(id: &DispenserId, last_seq: u64) -> Self {
         Self {
-            index,
+            index: id.index,
+            lane: id.lane.clone(),
             last_seq,
             lent: None,
             declared: None,
@@ -231,6 +236,7 @@ impl Desk {
             .filter(|_| !self.serving)
             .map(|unused| GiveBack {
                 dispenser: self.index,
+                lane: self.lane.clone(),
                 seq: self.last_seq,
                 unused,
             })
@@ -266,7 +272,7 @@ impl Desk {
     pub(super) fn refreshed(
         &mut self,
         bulletin: Option<Bulletin>,
-        gave_back: Option<GiveBack>,
+        gave_back: Option<&GiveBack>,
         now_ms: u64,
     ) {
         if gave_back.map(|rest| rest.unused) == self.declared {
@@ -306,12 +312,14 @@ impl Desk {
         // The others have about as many.
         bulletin.joins_last_second = self.joins_last_second * u64::from(bulletin.dispensers);
         let status = &mut bulletin.status;
-        let called = Range {
-            lo: 0,
-            hi: status.frontier + 1,
-        };
         let rest = self.rest().or(self.declared);
-        let ungiven = rest.map_or(0, |rest| rest.len() - rest.overlap(called));
+        let ungiven = rest.map_or(0, |rest| {
+            let called = Range {
+                lo: 0,
+                hi: status.frontier_of(rest.lo) + 1,
+            };
+            rest.len() - rest.overlap(called)
+        });
         status.waiting = status.waiting.saturating_sub(ungiven);
         bulletin
     }
@@ -346,7 +354,7 @@ impl Desk {
         let (lobby, called) = match &self.room {
             Some((Room::Is(bulletin), _)) => {
                 let status = &bulletin.status;
-                let called = number <= status.frontier;
+                let called = number <= status.frontier_of(number);
                 (status.phase == Phase::Lobby && !called, called)
             }
             _ => (false, false),

@@ -12,10 +12,9 @@ mod store;
 use crate::client::{Unreachable, ask_room, read_call, reply};
 use crate::contract::{
     AskLease, AskStatus, Call, DispenserId, Join, JoinReply, LeaseReply, Refresh, SharedStatus,
-    Spent, StatusReply,
+    StatusReply,
 };
 use crate::runtime::{now_ms, sleep};
-use catraca_domain::ids::RoomName;
 use desk::{Desk, Step, Tidy};
 use futures::channel::oneshot;
 use std::cell::RefCell;
@@ -55,8 +54,8 @@ impl DurableObject for Dispenser {
         let body = request.bytes().await?;
         match request.path().as_str() {
             Join::ROUTE => {
-                let Join { id, spent } = read_call(&body)?;
-                reply::<Join>(&self.join(&id, spent.as_ref()).await?)
+                let call: Join = read_call(&body)?;
+                reply::<Join>(&self.join(&call).await?)
             }
             SharedStatus::ROUTE => {
                 let SharedStatus(id) = read_call(&body)?;
@@ -73,9 +72,14 @@ impl DurableObject for Dispenser {
 }
 
 impl Dispenser {
-    async fn join(&self, id: &DispenserId, spent: Option<&Spent>) -> Result<JoinReply> {
+    async fn join(&self, Join { id, spent, pass }: &Join) -> Result<JoinReply> {
         let (sender, receiver) = oneshot::channel();
         let now_ms = now_ms();
+        if let Some(pass) = pass
+            && self.shared.store.is_used(pass, now_ms / 1000)?
+        {
+            return Ok(JoinReply::SpentBefore);
+        }
         if let Some(spent) = spent
             && !self
                 .shared
@@ -87,14 +91,21 @@ impl Dispenser {
             .shared
             .with_desk(id, |desk| desk.arrive(sender, now_ms))?;
         if start {
-            let (shared, room) = (Rc::clone(&self.shared), id.room.clone());
+            let (shared, id) = (Rc::clone(&self.shared), id.clone());
             self.state.wait_until(async move {
-                shared.serve(&room).await;
-                shared.tidy(&room).await;
+                shared.serve(&id).await;
+                shared.tidy(&id).await;
             });
         }
         // A sender is dropped only when the desk is.
-        Ok(receiver.await.unwrap_or(JoinReply::Unavailable))
+        let reply = receiver.await.unwrap_or(JoinReply::Unavailable);
+        match (pass, &reply) {
+            // Of two that came with one pass together, the number of the second is nobody's.
+            (Some(pass), JoinReply::Given { .. }) if !self.shared.store.take(pass)? => {
+                Ok(JoinReply::SpentBefore)
+            }
+            _ => Ok(reply),
+        }
     }
 
     async fn status(&self, id: &DispenserId) -> Result<StatusReply> {
@@ -104,9 +115,9 @@ impl Dispenser {
             .shared
             .with_desk(id, |desk| desk.ask_status(sender, now_ms))?;
         if start {
-            let (shared, room) = (Rc::clone(&self.shared), id.room.clone());
+            let (shared, id) = (Rc::clone(&self.shared), id.clone());
             self.state
-                .wait_until(async move { shared.refresh(&room).await });
+                .wait_until(async move { shared.refresh(&id).await });
         }
         Ok(receiver.await.unwrap_or(StatusReply::Unavailable))
     }
@@ -117,7 +128,7 @@ impl Shared {
     fn with_desk<T>(&self, id: &DispenserId, act: impl FnOnce(&mut Desk) -> T) -> Result<T> {
         let mut slot = self.desk.borrow_mut();
         if slot.is_none() {
-            *slot = Some(Desk::new(id.index, self.store.last_seq()?));
+            *slot = Some(Desk::new(id, self.store.last_seq()?));
         }
         let desk = slot.as_mut().ok_or("no desk")?;
         Ok(act(desk))
@@ -128,10 +139,14 @@ impl Shared {
     }
 
     /// Leases until nobody is in line.
-    async fn serve(&self, room: &RoomName) {
+    async fn serve(&self, id: &DispenserId) {
         while let Some(Step::Lease(request)) = self.at_desk(|desk| desk.serve(now_ms())) {
             let asked_at_ms = now_ms();
-            let answer = ask_room(&self.env, room, &AskLease(request.clone())).await;
+            let call = AskLease {
+                request: request.clone(),
+                lane: id.lane.clone(),
+            };
+            let answer = ask_room(&self.env, &id.room, &call).await;
             let now_ms = now_ms();
             match answer {
                 Ok(LeaseReply::Granted { lease, bulletin }) => {
@@ -160,28 +175,31 @@ impl Shared {
     }
 
     /// Gives the rest of the lease back when its time is up.
-    async fn tidy(&self, room: &RoomName) {
+    async fn tidy(&self, id: &DispenserId) {
         if self.at_desk(Desk::begin_tidying) != Some(true) {
             return;
         }
         loop {
             match self.at_desk(|desk| desk.tidy(now_ms())) {
                 Some(Tidy::Wait(ms)) => sleep(ms).await,
-                Some(Tidy::GiveBack) => return self.refresh(room).await,
+                Some(Tidy::GiveBack) => return self.refresh(id).await,
                 Some(Tidy::Done) | None => return,
             }
         }
     }
 
     /// Asks the Room how it is, for everyone who wants to know.
-    async fn refresh(&self, room: &RoomName) {
+    async fn refresh(&self, id: &DispenserId) {
         let Some(give_back) = self.at_desk(|desk| desk.rest_to_give_back(now_ms())) else {
             return;
         };
-        let answer = ask_room(&self.env, room, &AskStatus { give_back }).await;
+        let call = AskStatus {
+            give_back: give_back.clone(),
+        };
+        let answer = ask_room(&self.env, &id.room, &call).await;
         let now_ms = now_ms();
         self.at_desk(|desk| match answer {
-            Ok(bulletin) => desk.refreshed(bulletin, give_back, now_ms),
+            Ok(bulletin) => desk.refreshed(bulletin, give_back.as_ref(), now_ms),
             Err(Unreachable) => desk.refresh_failed(now_ms),
         });
     }

@@ -1,10 +1,11 @@
-//! The Dispenser's storage: its last lease.
+//! The Dispenser's storage: its last lease, and the lane passes that have been used.
 
+use crate::contract::UsedPass;
 use catraca_domain::lease::Lease;
 use serde::Deserialize;
 use worker::{Result, SqlStorage, SqlStorageValue};
 
-/// One row.
+/// One row, and one a pass.
 #[derive(Debug)]
 pub(super) struct Store {
     sql: SqlStorage,
@@ -58,6 +59,37 @@ impl Store {
         )?;
         Ok(())
     }
+
+    /// Whether a pass has been used. Forgets, now and then, those that have expired.
+    pub(super) fn is_used(&self, pass: &UsedPass, now_seconds: u64) -> Result<bool> {
+        self.sql.exec(
+            "CREATE TABLE IF NOT EXISTS passes (
+                id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL
+             ) WITHOUT ROWID",
+            None,
+        )?;
+        // It reads the whole table: seldom.
+        if pass.id[0] == 0 {
+            let expired = "DELETE FROM passes WHERE expires_at <= ?";
+            self.sql.exec(expired, vec![integer(now_seconds)?])?;
+        }
+        let query = "SELECT count(*) AS seq FROM passes WHERE id = ?";
+        let used: Seq = self.sql.exec(query, vec![name(pass).into()])?.one()?;
+        Ok(used.seq > 0)
+    }
+
+    /// Notes a pass as used; false when it was before.
+    pub(super) fn take(&self, pass: &UsedPass) -> Result<bool> {
+        let insert =
+            "INSERT OR IGNORE INTO passes (id, expires_at) VALUES (?, ?) RETURNING 1 AS seq";
+        let bindings = vec![name(pass).into(), integer(pass.expires_at)?];
+        let rows: Vec<Seq> = self.sql.exec(insert, bindings)?.to_array()?;
+        Ok(!rows.is_empty())
+    }
+}
+
+fn name(pass: &UsedPass) -> String {
+    format!("{:032x}", u128::from_be_bytes(pass.id))
 }
 
 fn integer(value: u64) -> Result<SqlStorageValue> {

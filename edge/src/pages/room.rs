@@ -6,11 +6,12 @@ use crate::client::{Unreachable, ask_room};
 use crate::contract::{AskStanding, ClaimReply, Standing};
 use crate::queue::challenge::Given;
 use crate::queue::claim;
-use crate::queue::join::{Joined, join};
+use crate::queue::join::{Joined, Wish, join};
 use crate::queue::leave;
 use crate::status_cache::{self, Document, Lack};
 use crate::visit::{Visit, place_ref};
 use catraca_domain::ids::RoomName;
+use catraca_domain::lane_pass::LanePass;
 use catraca_domain::place::Place;
 use catraca_domain::room::{Challenge, Eta, Identity, Phase, PlaceState, PlaceView};
 use time::format_description::well_known::Rfc3339;
@@ -61,6 +62,9 @@ pub(crate) async fn show(visit: Visit, room: &RoomName) -> Result<Response> {
         return answer::method_not_allowed("GET");
     }
     let visit = &visit;
+    if let Some(response) = with_pass(visit, room)? {
+        return Ok(response);
+    }
     let place = visit.place(room);
     if visit.admission(room).is_some() && still_shopping(visit, room, place.as_ref()).await {
         return shop(visit, room).await;
@@ -93,6 +97,32 @@ pub(crate) async fn show(visit: Visit, room: &RoomName) -> Result<Response> {
         PlaceState::Called | PlaceState::Admitted | PlaceState::Lapsed => {
             enter(visit, room, &place, &document, &view).await
         }
+    }
+}
+
+/// `?lane_token=…`: a link with a lane pass. The pass waits in a cookie until its bearer joins, and is
+/// gone from the address.
+fn with_pass(visit: &Visit, room: &RoomName) -> Result<Option<Response>> {
+    let url = visit.request.url()?;
+    let pass = url.query_pairs().find(|(name, _)| name == "lane_token");
+    let Some((_, pass)) = pass else {
+        return Ok(None);
+    };
+    let response = answer::see_other(&format!("/e/{room}"))?;
+    let (secret, now) = (&visit.settings.edge_secret, visit.now_ms / 1000);
+    if let Ok(read) = LanePass::verify(&pass, room, secret, now) {
+        let cookie = answer::lane_cookie(room, &pass, read.expires_at - now);
+        response.headers().append("set-cookie", &cookie)?;
+    }
+    Ok(Some(response))
+}
+
+/// What a form without a script brings.
+fn from_a_form(given: &Given) -> Wish<'_> {
+    Wish {
+        bound: true,
+        given,
+        lane_token: None,
     }
 }
 
@@ -246,9 +276,14 @@ pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<R
     }
     let mut cookies = Vec::new();
     match action {
-        "join" => match join(&visit, room, true, &Given::default()).await {
+        "join" => match join(&visit, room, &from_a_form(&Given::default())).await {
             Joined::Place { token, holder, .. } => {
                 cookies.push(answer::place_cookie(room, &token));
+                cookies.extend(
+                    visit
+                        .lane_cookie(room)
+                        .map(|_| answer::lane_cookie(room, "", 0)),
+                );
                 cookies.extend(holder.as_ref().map(answer::holder_cookie));
             }
             Joined::Unknown => return super::no_such_room(&visit).await,
@@ -258,7 +293,7 @@ pub(crate) async fn act(visit: Visit, room: &RoomName, action: &str) -> Result<R
             | Joined::SoldOut
             | Joined::WorthlessPlace
             | Joined::NotLoggedIn
-            | Joined::Challenged(_) => {}
+            | Joined::Refused(_) => {}
         },
         "claim" => {
             if let Some(place) = visit.place(room)

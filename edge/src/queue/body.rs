@@ -15,6 +15,8 @@ const TEXT_FIELDS: [&str; 2] = ["lane_token", "entry_token"];
 pub(super) struct Body {
     /// The answer to a challenge.
     pub(super) challenge: Given,
+    /// A lane pass.
+    pub(super) lane_token: Option<String>,
 }
 
 /// Reads and checks it; no body is an empty object.
@@ -48,5 +50,12 @@ pub(super) async fn read(visit: &mut Visit) -> Result<Body, Problem> {
         Some(value) => serde_json::from_value(value)
             .map_err(|error| Problem::field("challenge", error.to_string()))?,
     };
-    Ok(Body { challenge })
+    let lane_token = match fields.remove("lane_token") {
+        Some(Value::String(pass)) => Some(pass),
+        _ => None,
+    };
+    Ok(Body {
+        challenge,
+        lane_token,
+    })
 }

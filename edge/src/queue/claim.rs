@@ -68,8 +68,8 @@ pub(crate) async fn claim(
 ) -> std::result::Result<ClaimReply, Unreachable> {
     if let Some(document) = status_cache::remembered(room, visit.now_ms) {
         let status = &document.status;
-        let far = status.frontier + FAR + u64::from(status.rate_per_minute);
         let position = document.position(place.number);
+        let far = status.frontier_of(position) + FAR + u64::from(status.rate_per_minute);
         if status.epoch == place.epoch && position > far && status.phase.takes_joins() {
             return Ok(ClaimReply::NotCalled);
         }

@@ -2,9 +2,12 @@
 
 use super::body;
 use super::challenge::{self, Given, Refused};
+use super::pass;
 use crate::answer;
 use crate::client::{Unreachable, ask_dispenser, ask_room};
-use crate::contract::{AskStanding, Candidate, Held, HoldPlace, Join, JoinReply, Spent, Standing};
+use crate::contract::{
+    AskStanding, Candidate, Held, HoldPlace, Join, JoinReply, Spent, Standing, UsedPass,
+};
 use crate::holder::{self, Holder};
 use crate::identity::{self, Login};
 use crate::runtime::random_bytes;
@@ -12,6 +15,8 @@ use crate::status_cache::{self, Lack};
 use crate::visit::{Carried, Visit, place_ref};
 use catraca_domain::challenge::Solved;
 use catraca_domain::ids::{AccountId, Lane, RoomName};
+use catraca_domain::lane;
+use catraca_domain::lane_pass::LanePass;
 use catraca_domain::place::Place;
 use catraca_domain::problem::{Kind, Problem};
 use catraca_domain::room::{Identity, PlaceState};
@@ -33,8 +38,8 @@ pub(crate) enum Joined {
         /// What it is bound to, in a browser.
         holder: Option<Holder>,
     },
-    /// Something is to be solved first.
-    Challenged(Box<Problem>),
+    /// Something is to be solved first, or the lane pass opens nothing.
+    Refused(Box<Problem>),
     /// The room gives places to accounts.
     NotLoggedIn,
     /// The header's place is not of this room.
@@ -49,6 +54,16 @@ pub(crate) enum Joined {
     Unavailable,
 }
 
+/// What a join brings.
+pub(crate) struct Wish<'a> {
+    /// Whether the place is to be bound to the browser.
+    pub(crate) bound: bool,
+    /// The answer to a challenge.
+    pub(crate) given: &'a Given,
+    /// A lane pass; without one, that of the cookie.
+    pub(crate) lane_token: Option<&'a str>,
+}
+
 /// `POST /queue/v1/{room}/join`.
 pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response> {
     let body = match body::read(&mut visit).await {
@@ -56,7 +71,12 @@ pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response
         Err(problem) => return answer::problem_document(&problem),
     };
     let bound = visit.is_from_browser();
-    match join(&visit, room, bound, &body.challenge).await {
+    let wish = Wish {
+        bound,
+        given: &body.challenge,
+        lane_token: body.lane_token.as_deref(),
+    };
+    match join(&visit, room, &wish).await {
         Joined::Place {
             token,
             number,
@@ -64,17 +84,22 @@ pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response
             new,
             holder,
         } => {
-            let document = json!({ "place_token": token, "number": number, "state": state });
+            let shown = lane::shown(number);
+            let document = json!({ "place_token": token, "number": shown, "state": state });
             let response = answer::json(if new { 201 } else { 200 }, &document)?;
             let cookie = answer::place_cookie(room, &token);
             response.headers().append("set-cookie", &cookie)?;
+            if visit.lane_cookie(room).is_some() {
+                let cookie = answer::lane_cookie(room, "", 0);
+                response.headers().append("set-cookie", &cookie)?;
+            }
             if let Some(holder) = holder {
                 let cookie = answer::holder_cookie(&holder);
                 response.headers().append("set-cookie", &cookie)?;
             }
             Ok(response)
         }
-        Joined::Challenged(problem) => answer::problem_document(&problem),
+        Joined::Refused(problem) => answer::problem_document(&problem),
         Joined::NotLoggedIn => answer::problem(
             Kind::NOT_LOGGED_IN,
             "This room gives one place to each account. Log in first.",
@@ -110,14 +135,23 @@ pub(super) fn sold_out() -> Result<Response> {
     answer::problem(Kind::SOLD_OUT, "Everything has been sold.")
 }
 
-/// The place that the visitor has already, or a new one; `bound` to the browser if it is one.
-pub(crate) async fn join(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -> Joined {
+/// The place that the visitor has already, or a new one: a pass for another lane gives a new one too.
+pub(crate) async fn join(visit: &Visit, room: &RoomName, wish: &Wish<'_>) -> Joined {
     if status_cache::is_missing(room, visit.now_ms) {
         return Joined::Unknown;
     }
+    let pass = match pass::carried(visit, room, wish.lane_token) {
+        Ok(pass) => pass,
+        Err(problem) => return Joined::Refused(Box::new(problem)),
+    };
     match visit.carried_place(room) {
         Carried::Worthless => Joined::WorthlessPlace,
-        Carried::Nothing => new_place(visit, room, bound, given).await,
+        Carried::Nothing => new_place(visit, room, wish, pass).await,
+        Carried::Place { place, .. }
+            if pass.as_ref().is_some_and(|pass| pass.lane != place.lane) =>
+        {
+            new_place(visit, room, wish, pass).await
+        }
         Carried::Place { place, token } => {
             let call = AskStanding {
                 place: place_ref(&place),
@@ -129,7 +163,7 @@ pub(crate) async fn join(visit: &Visit, room: &RoomName, bound: bool, given: &Gi
                 Ok(Standing::Called) => PlaceState::Called,
                 Ok(Standing::Admitted) => PlaceState::Admitted,
                 Ok(Standing::Lapsed | Standing::Ended | Standing::InvalidPlace) => {
-                    return new_place(visit, room, bound, given).await;
+                    return new_place(visit, room, wish, pass).await;
                 }
                 Ok(Standing::Unknown) => return Joined::Unknown,
             };
@@ -144,7 +178,12 @@ pub(crate) async fn join(visit: &Visit, room: &RoomName, bound: bool, given: &Gi
     }
 }
 
-async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -> Joined {
+async fn new_place(
+    visit: &Visit,
+    room: &RoomName,
+    wish: &Wish<'_>,
+    pass: Option<LanePass>,
+) -> Joined {
     let document = match status_cache::latest(visit, room).await {
         Ok(document) => document,
         Err(Lack::Unknown) => return Joined::Unknown,
@@ -163,9 +202,9 @@ async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -
     {
         return joined;
     }
-    let solved = match challenge::check(visit, room, &document, given).await {
+    let solved = match challenge::check(visit, room, &document, wish.given).await {
         Ok(solved) => solved,
-        Err(Refused::Required(problem)) => return Joined::Challenged(problem),
+        Err(Refused::Required(problem)) => return Joined::Refused(problem),
         Err(Refused::Unavailable) => return Joined::Unavailable,
     };
     let spent = solved.map(
@@ -177,14 +216,23 @@ async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -
             expires_at_ms,
         },
     );
-    // A solution always goes to the same Dispenser, which remembers it.
-    let id = match &spent {
-        Some(spent) => spent.dispenser(room, document.dispensers),
-        None => status_cache::any_dispenser(room, document.dispensers),
+    // A solution, like a pass, always goes to the same Dispenser, which remembers it.
+    let id = match (&spent, &pass) {
+        (_, Some(pass)) => match pass::dispenser(room, &document, pass) {
+            Ok(id) => id,
+            Err(problem) => return Joined::Refused(Box::new(problem)),
+        },
+        (Some(spent), None) => spent.dispenser(room, document.dispensers),
+        (None, None) => status_cache::any_dispenser(room, document.dispensers),
     };
+    let lane = id.lane.clone().unwrap_or_else(Lane::standard);
     let call = Join {
         id: id.clone(),
         spent,
+        pass: pass.as_ref().map(|pass| UsedPass {
+            id: pass.id,
+            expires_at: pass.expires_at,
+        }),
     };
     match ask_dispenser(&visit.env, &id, &call).await {
         Ok(JoinReply::Given {
@@ -197,37 +245,25 @@ async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -
                 let candidate = Candidate {
                     number,
                     joined_at_ms: visit.now_ms,
+                    lane,
                 };
                 let joined = held(visit, room, account, Some(candidate)).await;
                 return joined.unwrap_or(Joined::Unknown);
             }
-            let holder = bound.then(|| visit.holder().unwrap_or_else(new_holder));
-            let place = Place {
-                epoch,
-                number,
-                joined_at_ms: visit.now_ms,
-                visitor: match &holder {
-                    Some(holder) => holder.visitor(room, number),
-                    None => holder::bearer(random_bytes()),
-                },
-                lane: Lane::standard(),
+            let state = match (lobby, called) {
+                (true, _) => PlaceState::Lobby,
+                (false, true) => PlaceState::Called,
+                (false, false) => PlaceState::Waiting,
             };
-            Joined::Place {
-                token: place.mint(room, &visit.settings.place_keys),
-                number,
-                state: match (lobby, called) {
-                    (true, _) => PlaceState::Lobby,
-                    (false, true) => PlaceState::Called,
-                    (false, false) => PlaceState::Waiting,
-                },
-                new: true,
-                holder,
-            }
+            given(visit, room, wish.bound, (epoch, number, lane), state)
+        }
+        Ok(JoinReply::SpentBefore) if pass.is_some() => {
+            Joined::Refused(Box::new(pass::bad("has been used")))
         }
         Ok(JoinReply::SpentBefore) => {
             let detail = "That solution has been used.";
             match challenge::puzzle_required(visit, room, &document, detail) {
-                Refused::Required(problem) => Joined::Challenged(problem),
+                Refused::Required(problem) => Joined::Refused(problem),
                 Refused::Unavailable => Joined::Unavailable,
             }
         }
@@ -235,6 +271,34 @@ async fn new_place(visit: &Visit, room: &RoomName, bound: bool, given: &Given) -
         Ok(JoinReply::SoldOut) => Joined::SoldOut,
         Ok(JoinReply::Unknown) => Joined::Unknown,
         Ok(JoinReply::Unavailable) | Err(Unreachable) => Joined::Unavailable,
+    }
+}
+
+/// A place just given: epoch, number and lane.
+fn given(
+    visit: &Visit,
+    room: &RoomName,
+    bound: bool,
+    (epoch, number, lane): (u32, u64, Lane),
+    state: PlaceState,
+) -> Joined {
+    let holder = bound.then(|| visit.holder().unwrap_or_else(new_holder));
+    let place = Place {
+        epoch,
+        number,
+        joined_at_ms: visit.now_ms,
+        visitor: match &holder {
+            Some(holder) => holder.visitor(room, number),
+            None => holder::bearer(random_bytes()),
+        },
+        lane,
+    };
+    Joined::Place {
+        token: place.mint(room, &visit.settings.place_keys),
+        number,
+        state,
+        new: true,
+        holder,
     }
 }
 
@@ -249,6 +313,7 @@ async fn held(
     account: AccountId,
     candidate: Option<Candidate>,
 ) -> Option<Joined> {
+    let given = candidate.as_ref().map(|candidate| candidate.number);
     let Ok(held) = ask_room(&visit.env, room, &HoldPlace { account, candidate }).await else {
         return Some(Joined::Unavailable);
     };
@@ -257,6 +322,7 @@ async fn held(
         place: Candidate {
             number,
             joined_at_ms,
+            lane,
         },
         standing,
     } = held?;
@@ -265,7 +331,7 @@ async fn held(
         number,
         joined_at_ms,
         visitor: identity::visitor(account, room, number),
-        lane: Lane::standard(),
+        lane,
     };
     Some(Joined::Place {
         token: place.mint(room, &visit.settings.place_keys),
@@ -278,7 +344,7 @@ async fn held(
             Standing::Lapsed | Standing::Ended => PlaceState::Lapsed,
             Standing::InvalidPlace | Standing::Unknown => return Some(Joined::Unknown),
         },
-        new: candidate.is_some_and(|candidate| candidate.number == number),
+        new: given == Some(number),
         holder: None,
     })
 }

@@ -6,6 +6,7 @@ pub(crate) mod claim;
 pub(crate) mod join;
 pub(crate) mod leave;
 mod log;
+mod pass;
 pub(crate) mod place;
 
 use crate::answer;

@@ -1,11 +1,12 @@
 //! The room's state and its decisions. Nothing in here waits.
 
+use super::lanes::{self, GivenUp, LaneBook};
 use super::live::Live;
-use super::lottery::{Lottery, void_positions};
+use super::lottery::Lottery;
 use super::store::{Document, Logged, Row, Store};
 use crate::contract::{
-    Admitted, Bulletin, Candidate, Claim, ClaimReply, Configured, GiveBack, Held, HoldPlace,
-    LeaseReply, LeaveReply, LogPage, PlaceRef, Standing,
+    Admitted, AskLease, Bulletin, Candidate, Claim, ClaimReply, Configured, GiveBack, Held,
+    HoldPlace, LeaseReply, LeaveReply, LogPage, PlaceRef, Standing,
 };
 use crate::identity;
 use crate::runtime::date;
@@ -13,10 +14,12 @@ use catraca_domain::admission::{jti, jti_number};
 use catraca_domain::admission_log::{self, Chain, LogName, PAGE_ENTRIES_MAX};
 use catraca_domain::draw::DrawError;
 use catraca_domain::ids::{AccountId, Lane};
-use catraca_domain::lease::{LeaseBook, LeaseRequest, Range, VOID_RANGES_MAX, voids_in};
-use catraca_domain::release::{self, Moment, Release};
+use catraca_domain::lane;
+use catraca_domain::lease::{LeaseBook, Range, VOID_RANGES_MAX, voids_in};
+use catraca_domain::release::{self, Moment, Queue, Release};
 use catraca_domain::room::{
-    Control, Departures, Method, Phase, RoomConfig, RoomLive, Status, Stock,
+    Control, Departures, LaneStatus, Method, Phase, RoomConfig, RoomLive, Status, Stock,
+    standard_share,
 };
 use worker::Result;
 
@@ -34,8 +37,11 @@ pub(super) struct Hall {
     /// The line, in positions: those are the numbers unless there was a draw.
     release: Release,
     lottery: Option<Lottery>,
-    /// Positions that nobody has.
+    /// Positions in the line of `standard` that nobody has.
     voids: Vec<Range>,
+    /// From slot 1 on.
+    lanes: Vec<LaneBook>,
+    given_up: GivenUp,
     live: Live,
     admitted_total: u64,
     /// Where the admission log stands; `None` before its first entry.
@@ -56,17 +62,13 @@ impl Hall {
             .map(|lottery| lottery.restored(&config.room, book.epoch));
         let draw = lottery.as_ref().and_then(Lottery::draw);
         let mut release = store.load::<Release>(Document::Release)?.resumed(now_ms);
-        // Claims are stored as admissions, not with every change of the steps.
-        let mut from = release.lapsed + 1;
-        for index in 0..release.steps.len() {
-            let upto = release.steps[index].upto;
-            release.recount(index, store.admitted_between(from, upto, draw.is_some())?);
-            from = upto + 1;
-        }
+        recount(&mut release, &store, draw.is_some())?;
+        let given_up = GivenUp::new(store.given_up()?);
+        let lanes: Vec<LaneBook> = store.find(Document::Lanes)?.unwrap_or_default();
         let live = Live::new(store.live(now_ms / 1000)?, now_ms / 1000);
         let admitted_total = store.admitted_between(0, NUMBER_MAX, false)?;
-        Ok(Some(Self {
-            voids: void_positions(draw, &book),
+        let mut hall = Self {
+            voids: Vec::new(),
             log: store.last_logged()?.map(|Logged { entry, head }| Chain {
                 index: entry.index,
                 at_ms: entry.at_ms,
@@ -77,9 +79,13 @@ impl Hall {
             book,
             release,
             lottery,
+            lanes,
+            given_up,
             live,
             admitted_total,
-        }))
+        };
+        hall.find_voids();
+        Ok(Some(hall))
     }
 
     /// A new room.
@@ -97,6 +103,8 @@ impl Hall {
             release: Release::new(now_ms),
             lottery: None,
             voids: Vec::new(),
+            lanes: Vec::new(),
+            given_up: GivenUp::default(),
             live: Live::new([], now_ms / 1000),
             admitted_total: 0,
             log: None,
@@ -105,6 +113,7 @@ impl Hall {
         hall.store.save(Document::Book, &hall.book)?;
         hall.store.save(Document::Release, &hall.release)?;
         hall.seal(secret)?;
+        hall.declare()?;
         Ok(hall)
     }
 
@@ -123,17 +132,28 @@ impl Hall {
         self.config = config.clone();
         self.store.save(Document::Config, &self.config)?;
         self.seal(secret)?;
+        self.declare()?;
         self.look(now_ms)?;
         Ok(self.configured())
     }
 
     /// Commits to a draw, once: there is no second try with another secret.
     fn seal(&mut self, secret: [u8; 32]) -> Result<()> {
-        let first = self.lottery.is_none() && self.release.frontier == 0;
+        let first = self.lottery.is_none() && self.release.standard.frontier == 0;
         if self.config.method == Method::Draw && first {
-            let lottery = Lottery::seal(secret).map_err(broken_draw)?;
+            let lottery =
+                Lottery::seal(secret, self.config.beacon.as_ref()).map_err(broken_draw)?;
             self.store.save(Document::Draw, &lottery)?;
             self.lottery = Some(lottery);
+        }
+        Ok(())
+    }
+
+    /// Sees to a slot for each lane.
+    fn declare(&mut self) -> Result<()> {
+        let epoch = self.book.epoch;
+        if lanes::declare(&mut self.lanes, &self.config.lanes, epoch) {
+            self.store.save(Document::Lanes, &self.lanes)?;
         }
         Ok(())
     }
@@ -144,6 +164,7 @@ impl Hall {
         Configured {
             version: self.config.version,
             dispensers: self.config.dispensers.max(ever.unwrap_or_default()),
+            lanes: self.lanes.iter().map(|lane| lane.lane.clone()).collect(),
         }
     }
 
@@ -152,8 +173,9 @@ impl Hall {
         self.hold_draw(now_ms)?;
         let active = self.active(now_ms)?;
         let open = self.phase(now_ms) == Phase::Open;
-        let line = (self.book.issued(), self.voids.as_slice());
-        let moment = moment(&self.config, line, open, active, now_ms);
+        let standard = (self.book.issued(), self.voids.as_slice());
+        let queues = lanes::queues(&self.config, standard, &self.lanes);
+        let moment = moment(&self.config, &queues, open, active, now_ms);
         if self.release.advance(&moment) {
             self.store.save(Document::Release, &self.release)?;
         }
@@ -165,7 +187,9 @@ impl Hall {
         let opening = self.config.phase(date(now_ms)) == Phase::Open && self.awaits_draw();
         opening
             || self.phase(now_ms) == Phase::Open
-                && (self.book.issued() > self.release.frontier || !self.release.steps.is_empty())
+                && (self.release.lines().enumerate()).any(|(slot, line)| {
+                    !line.steps.is_empty() || self.book(slot).issued() > line.frontier
+                })
     }
 
     /// Lets a place in, if it is its turn and there is room.
@@ -186,8 +210,9 @@ impl Hall {
         let active = self.active(now_ms)?;
         let open = self.phase(now_ms) == Phase::Open;
         let position = self.position(place.number);
-        let line = (self.book.issued(), self.voids.as_slice());
-        let moment = moment(&self.config, line, open, active, now_ms);
+        let standard = (self.book.issued(), self.voids.as_slice());
+        let queues = lanes::queues(&self.config, standard, &self.lanes);
+        let moment = moment(&self.config, &queues, open, active, now_ms);
         match self.release.claim(position, &moment) {
             release::Claim::Admit => {}
             release::Claim::Wait { retry_after_ms } => {
@@ -204,7 +229,7 @@ impl Hall {
             lane: place.lane.clone(),
             at_ms: now_ms,
             jti,
-            frontier: self.release.frontier,
+            frontier: self.frontier(lane::slot_of(place.number)),
         });
         let row = Row {
             jti,
@@ -265,7 +290,7 @@ impl Hall {
         let position = self.position(place.number);
         Ok(if self.release.is_called(position) {
             Standing::Called
-        } else if position <= self.release.lapsed {
+        } else if self.release.has_lapsed(position) {
             Standing::Lapsed
         } else if self.phase(now_ms) == Phase::Lobby {
             Standing::Lobby
@@ -276,9 +301,9 @@ impl Hall {
 
     /// An account's one place: what it has as long as that is good, else the candidate.
     pub(super) fn hold(&mut self, call: &HoldPlace, now_ms: u64) -> Result<Option<Held>> {
-        let HoldPlace { account, candidate } = *call;
-        if let Some(place) = self.store.held(account)? {
-            let held = self.held(account, place, now_ms)?;
+        let HoldPlace { account, candidate } = call;
+        if let Some(place) = self.store.held(*account)? {
+            let held = self.held(*account, place, now_ms)?;
             let over = matches!(
                 held.standing,
                 Standing::Lapsed | Standing::Ended | Standing::InvalidPlace
@@ -290,8 +315,8 @@ impl Hall {
         let Some(place) = candidate else {
             return Ok(None);
         };
-        self.store.hold(account, place)?;
-        self.held(account, place, now_ms).map(Some)
+        self.store.hold(*account, place)?;
+        self.held(*account, place.clone(), now_ms).map(Some)
     }
 
     fn held(&mut self, account: AccountId, place: Candidate, now_ms: u64) -> Result<Held> {
@@ -300,7 +325,7 @@ impl Hall {
             epoch,
             number: place.number,
             visitor: identity::visitor(account, &self.config.room, place.number),
-            lane: Lane::standard(),
+            lane: place.lane.clone(),
         };
         Ok(Held {
             epoch,
@@ -316,6 +341,7 @@ impl Hall {
         }
         self.look(now_ms)?;
         let position = self.position(place.number);
+        let slot = lane::slot_of(position);
         match self.store.admission(place.number)? {
             Some(row) if row.visitor != place.visitor => return Ok(LeaveReply::InvalidPlace),
             Some(row) => {
@@ -324,7 +350,7 @@ impl Hall {
                 }
             }
             // Only a place that could still be claimed needs a note that it can't.
-            None if position > self.release.lapsed => {
+            None if !self.release.has_lapsed(position) => {
                 let row = Row {
                     jti: jti(place.number, [0; 10]),
                     visitor: place.visitor,
@@ -335,10 +361,14 @@ impl Hall {
                     logged: None,
                 };
                 self.store.admit(place.number, &row)?;
+                if position > self.frontier(slot) {
+                    // The line steps over it.
+                    self.given_up.add(place.number);
+                    self.find_voids();
+                }
+                self.forget_at_the_door(slot, position);
             }
-            None => {
-                self.release.turned_up.remove(&position);
-            }
+            None => self.forget_at_the_door(slot, position),
         }
         self.look(now_ms)?;
         Ok(LeaveReply::Left)
@@ -358,15 +388,19 @@ impl Hall {
     }
 
     /// Gives numbers away.
-    pub(super) fn lease(&mut self, request: &LeaseRequest, now_ms: u64) -> Result<LeaseReply> {
+    pub(super) fn lease(&mut self, call: &AskLease, now_ms: u64) -> Result<LeaseReply> {
         self.look(now_ms)?;
-        if !self.phase(now_ms).takes_joins() {
+        let slot = call.lane.as_ref().map_or(Some(0), |lane| {
+            let declared = lanes::share_of(&self.config, lane) > 0;
+            self.slot(lane).filter(|_| declared)
+        });
+        let Some(slot) = slot.filter(|_| self.phase(now_ms).takes_joins()) else {
             let bulletin = self.bulletin(now_ms);
             return Ok(LeaseReply::Refused { bulletin });
-        }
-        let called = self.called_numbers();
-        let lease = self.book.grant_above(request, called);
-        self.save_book()?;
+        };
+        let called = self.called_numbers(slot);
+        let lease = self.book_mut(slot).grant_above(&call.request, called);
+        self.save_book(slot)?;
         // With nobody before them, the first of them are called at once.
         self.look(now_ms)?;
         let bulletin = self.bulletin(now_ms);
@@ -377,14 +411,13 @@ impl Hall {
     pub(super) fn status(&mut self, give_back: Option<&GiveBack>, now_ms: u64) -> Result<Bulletin> {
         self.look(now_ms)?;
         if let Some(rest) = give_back {
-            let called = self.called_numbers();
-            let GiveBack {
-                dispenser,
-                seq,
-                unused,
-            } = *rest;
-            if self.book.give_back(dispenser, seq, unused, called) {
-                self.save_book()?;
+            let slot = rest.lane.as_ref().map_or(Some(0), |lane| self.slot(lane));
+            if let Some(slot) = slot {
+                let called = self.called_numbers(slot);
+                let book = self.book_mut(slot);
+                if book.give_back(rest.dispenser, rest.seq, rest.unused, called) {
+                    self.save_book(slot)?;
+                }
             }
         }
         Ok(self.bulletin(now_ms))
@@ -409,6 +442,7 @@ impl Hall {
             identity: self.config.identity,
             challenge: self.config.challenge,
             joins_last_second: 0,
+            given_up: self.given_up.told(),
             draw: self
                 .lottery
                 .as_ref()
@@ -418,24 +452,29 @@ impl Hall {
     }
 
     fn document(&self, now_ms: u64) -> Status {
-        let Release {
-            frontier, lapsed, ..
-        } = self.release;
-        let ahead = Range {
-            lo: frontier + 1,
-            hi: self.book.next,
-        };
-        let to_come = self.voids.iter().filter(|void| void.hi > frontier + 1);
-        // A draw scatters what was one range: those beyond the bound are not told of, and whoever
-        // is so far back counts a few people too many ahead.
-        let voids: Vec<Range> = to_come.take(VOID_RANGES_MAX).copied().collect();
+        let fronts: Vec<LaneStatus> = (0..=self.lanes.len())
+            .map(|slot| self.front(slot))
+            .collect();
+        let waiting = fronts.iter().map(|front| front.waiting).sum();
+        let mut fronts = fronts.into_iter();
+        let (frontier, lapsed, calls_per_minute, voids) =
+            fronts.next().map_or((0, 0, 0, Vec::new()), |standard| {
+                let LaneStatus {
+                    frontier,
+                    lapsed,
+                    calls_per_minute,
+                    voids,
+                    ..
+                } = standard;
+                (frontier, lapsed, calls_per_minute, voids)
+            });
         Status {
             room: self.config.room.clone(),
             epoch: self.book.epoch,
             phase: self.phase(now_ms),
             frontier,
             lapsed,
-            waiting: ahead.len() - voids_in(&self.voids, ahead),
+            waiting,
             rate_per_minute: self.config.rate_per_minute,
             opens_at: match self.config.control {
                 Control::Scheduled => self.config.opens_at,
@@ -451,11 +490,82 @@ impl Hall {
                 Stock::Available
             },
             voids,
+            calls_per_minute,
+            lanes: fronts.collect(),
+        }
+    }
+
+    /// How far a lane has come.
+    fn front(&self, slot: usize) -> LaneStatus {
+        let known = slot.checked_sub(1).and_then(|index| self.lanes.get(index));
+        let (lane, voids) = known.map_or((Lane::standard(), &self.voids), |known| {
+            (known.lane.clone(), &known.voids)
+        });
+        let share_percent = match slot {
+            0 => standard_share(&self.config.lanes)
+                .map_or(1, |share| u8::try_from(share).unwrap_or(u8::MAX)),
+            _ => lanes::share_of(&self.config, &lane),
+        };
+        let frontier = self.frontier(slot);
+        let ahead = Range {
+            lo: frontier + 1,
+            hi: self.book(slot).next,
+        };
+        let moving = self.release.line(slot);
+        let target = u64::from(self.config.rate_per_minute) * u64::from(share_percent) / 100;
+        let to_come = voids.iter().filter(|void| void.hi > frontier + 1);
+        LaneStatus {
+            share_percent,
+            frontier,
+            lapsed: moving.map_or(lane::base(slot), |line| line.lapsed),
+            waiting: ahead.len().saturating_sub(voids_in(voids, ahead)),
+            calls_per_minute: moving.map_or(0, |line| line.calls_per_minute(target)),
+            // A draw scatters what was one range: those beyond the bound are not told of, and whoever
+            // is so far back counts a few people too many ahead.
+            voids: to_come.take(VOID_RANGES_MAX).copied().collect(),
+            lane,
+        }
+    }
+
+    fn frontier(&self, slot: usize) -> u64 {
+        let line = self.release.line(slot);
+        line.map_or(lane::base(slot), |line| line.frontier)
+    }
+
+    fn slot(&self, lane: &Lane) -> Option<usize> {
+        if *lane == Lane::standard() {
+            return Some(0);
+        }
+        let index = self.lanes.iter().position(|known| known.lane == *lane);
+        index.map(|index| index + 1)
+    }
+
+    /// The numbers of a slot; of one that there is not, those of `standard`.
+    fn book(&self, slot: usize) -> &LeaseBook {
+        let lane = slot.checked_sub(1).and_then(|index| self.lanes.get(index));
+        lane.map_or(&self.book, |lane| &lane.book)
+    }
+
+    fn book_mut(&mut self, slot: usize) -> &mut LeaseBook {
+        match slot
+            .checked_sub(1)
+            .and_then(|index| self.lanes.get_mut(index))
+        {
+            None => &mut self.book,
+            Some(lane) => &mut lane.book,
+        }
+    }
+
+    fn forget_at_the_door(&mut self, slot: usize, position: u64) {
+        if let Some(line) = self.release.line_mut(slot) {
+            line.turned_up.remove(&position);
         }
     }
 
     fn could_exist(&self, place: &PlaceRef) -> bool {
-        place.epoch == self.book.epoch && (1..=NUMBER_MAX).contains(&place.number)
+        place.epoch == self.book.epoch
+            && (1..=NUMBER_MAX).contains(&place.number)
+            && self.slot(&place.lane) == Some(lane::slot_of(place.number))
     }
 
     /// The configuration's phase; until a draw is revealed nobody has a position, and the lobby
@@ -472,7 +582,7 @@ impl Hall {
         self.lottery.as_ref().is_some_and(|lottery| {
             lottery.draw().is_none()
                 && (lottery.is_frozen()
-                    || (self.config.method == Method::Draw && self.release.frontier == 0))
+                    || (self.config.method == Method::Draw && self.release.standard.frontier == 0))
         })
     }
 
@@ -487,16 +597,23 @@ impl Hall {
         };
         let room = &self.config.room;
         let changed = lottery
-            .advance(room, &mut self.book, opening, now_ms)
+            .advance(
+                room,
+                &mut self.book,
+                opening,
+                self.config.beacon.as_ref(),
+                now_ms,
+            )
             .map_err(broken_draw)?;
         if changed {
             self.store.save(Document::Draw, &lottery)?;
-            self.save_book()?;
+            self.save_book(0)?;
         }
         Ok(())
     }
 
-    /// Where a number stands in the line.
+    /// Where a number stands in its line: only `standard` is drawn, and numbers of other lanes are
+    /// beyond any draw.
     fn position(&self, number: u64) -> u64 {
         let draw = self.lottery.as_ref().and_then(Lottery::draw);
         draw.map_or(number, |draw| draw.position(number))
@@ -504,20 +621,39 @@ impl Hall {
 
     /// All numbers up to it have been called. Among those drawn there is no such number until all
     /// have been.
-    fn called_numbers(&self) -> u64 {
-        let frontier = self.release.frontier;
-        if frontier >= self.book.drawn {
+    fn called_numbers(&self, slot: usize) -> u64 {
+        let frontier = self.frontier(slot);
+        if frontier >= self.book(slot).drawn {
             frontier
         } else {
-            0
+            lane::base(slot)
         }
     }
 
-    fn save_book(&mut self) -> Result<()> {
-        self.store.save(Document::Book, &self.book)?;
-        let draw = self.lottery.as_ref().and_then(Lottery::draw);
-        self.voids = void_positions(draw, &self.book);
+    fn save_book(&mut self, slot: usize) -> Result<()> {
+        if slot == 0 {
+            self.store.save(Document::Book, &self.book)?;
+        } else {
+            self.store.save(Document::Lanes, &self.lanes)?;
+        }
+        self.find_voids();
         Ok(())
+    }
+
+    /// Where nobody stands, anew.
+    fn find_voids(&mut self) {
+        let draw = self.lottery.as_ref().and_then(Lottery::draw);
+        let release = &self.release;
+        let position = |number| draw.map_or(number, |draw| draw.position(number));
+        self.given_up.retain(|number| {
+            let position = position(number);
+            let line = release.line(lane::slot_of(position));
+            line.is_none_or(|line| position > line.frontier)
+        });
+        self.voids = self.given_up.voids(0, &self.book, draw);
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            lane.voids = self.given_up.voids(index + 1, &lane.book, None);
+        }
     }
 
     fn active(&mut self, now_ms: u64) -> Result<u64> {
@@ -530,10 +666,25 @@ impl Hall {
     }
 }
 
-/// `line`: the last number, and the positions that nobody has.
+/// Claims are stored as admissions, not with every change of the steps.
+fn recount(release: &mut Release, store: &Store, drawn: bool) -> Result<()> {
+    for slot in 0..=release.lanes.len() {
+        let Some(line) = release.line_mut(slot) else {
+            continue;
+        };
+        let mut from = line.lapsed + 1;
+        for index in 0..line.steps.len() {
+            let upto = line.steps[index].upto;
+            line.recount(index, store.admitted_between(from, upto, drawn)?);
+            from = upto + 1;
+        }
+    }
+    Ok(())
+}
+
 fn moment<'a>(
     config: &RoomConfig,
-    line: (u64, &'a [Range]),
+    queues: &'a [Queue<'a>],
     open: bool,
     active: u64,
     now_ms: u64,
@@ -545,9 +696,8 @@ fn moment<'a>(
         rate_per_minute: config.rate_per_minute,
         max_active: u64::from(config.max_active),
         active,
-        issued: line.0,
-        voids: line.1,
         claim_window_ms: u64::from(config.claim_window_seconds) * 1000,
+        queues,
     }
 }
 

@@ -3,9 +3,9 @@
 
 use crate::contract::LOBBY_LEASE_MS;
 use catraca_domain::draw::ballot::Ballot;
-use catraca_domain::draw::{Draw, DrawError, DrawRecord};
+use catraca_domain::draw::{Beacon, Draw, DrawError, DrawRecord};
 use catraca_domain::ids::RoomName;
-use catraca_domain::lease::{LeaseBook, Range};
+use catraca_domain::lease::LeaseBook;
 use serde::{Deserialize, Serialize};
 
 /// Between freeze and reveal, in milliseconds: by then every lease from before is too old.
@@ -22,9 +22,10 @@ pub(super) struct Lottery {
 
 impl Lottery {
     /// A draw to come. To be stored before its commitment is shown.
-    pub(super) fn seal(secret: [u8; 32]) -> Result<Self, DrawError> {
+    pub(super) fn seal(secret: [u8; 32], beacon: Option<&Beacon>) -> Result<Self, DrawError> {
+        let source = beacon.map(|beacon| beacon.source.clone());
         Ok(Self {
-            ballot: Ballot::seal(secret, None)?,
+            ballot: Ballot::seal(secret, source)?,
             frozen_at_ms: None,
             draw: None,
         })
@@ -43,6 +44,7 @@ impl Lottery {
         room: &RoomName,
         book: &mut LeaseBook,
         opening: bool,
+        beacon: Option<&Beacon>,
         now_ms: u64,
     ) -> Result<bool, DrawError> {
         match self.frozen_at_ms {
@@ -58,7 +60,19 @@ impl Lottery {
                 Ok(true)
             }
             Some(frozen_at_ms) if self.draw.is_none() && now_ms - frozen_at_ms >= SETTLE_MS => {
-                self.ballot.reveal(None)?;
+                // Another source than the one committed to says nothing. Without a value the lobby
+                // goes on.
+                let value = match self.ballot.beacon_source() {
+                    None => None,
+                    Some(source) => {
+                        let said = beacon.filter(|beacon| beacon.source == source);
+                        let Some(value) = said.and_then(|beacon| beacon.value.clone()) else {
+                            return Ok(false);
+                        };
+                        Some(value)
+                    }
+                };
+                self.ballot.reveal(value)?;
                 self.draw = Some(self.record(room, book.epoch).verify()?);
                 Ok(true)
             }
@@ -79,13 +93,5 @@ impl Lottery {
     /// What everyone may know by now.
     pub(super) fn record(&self, room: &RoomName, epoch: u32) -> DrawRecord {
         self.ballot.record(room, epoch)
-    }
-}
-
-/// Void numbers as the positions that nobody has.
-pub(super) fn void_positions(draw: Option<&Draw>, book: &LeaseBook) -> Vec<Range> {
-    match draw {
-        Some(draw) => draw.positions_of(&book.voids),
-        None => book.voids.clone(),
     }
 }

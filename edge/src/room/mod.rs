@@ -10,6 +10,7 @@
 
 mod directory;
 mod hall;
+mod lanes;
 mod live;
 mod lottery;
 mod store;
@@ -87,8 +88,8 @@ impl Room {
                 reply::<AskStanding>(&standing.unwrap_or(Standing::Unknown))
             }
             AskLease::ROUTE => {
-                let AskLease(request) = read_call(body)?;
-                let lease = self.with_hall(now_ms, |hall, now| hall.lease(&request, now))?;
+                let call: AskLease = read_call(body)?;
+                let lease = self.with_hall(now_ms, |hall, now| hall.lease(&call, now))?;
                 reply::<AskLease>(&lease.unwrap_or(LeaseReply::Unknown))
             }
             AskStatus::ROUTE => {

@@ -1,4 +1,4 @@
-//! The Room's storage: three documents and one row an admission.
+//! The Room's storage: a few documents and one row an admission.
 //!
 //! A claim writes one row and the log's index: the admission's id contains its number, and the
 //! row is its entry in the admission log too.
@@ -22,6 +22,8 @@ pub(super) enum Document {
     Release,
     /// `Lottery`.
     Draw,
+    /// A list of `LaneBook`.
+    Lanes,
 }
 
 impl Document {
@@ -31,6 +33,7 @@ impl Document {
             Self::Book => "book",
             Self::Release => "release",
             Self::Draw => "draw",
+            Self::Lanes => "lanes",
         }
     }
 }
@@ -85,13 +88,14 @@ impl From<LoggedRow> for Logged {
 }
 
 /// Columns that came later than their table.
-const ADDED: &[(&str, &str)] = &[
-    ("position", "INTEGER NOT NULL DEFAULT 0"),
-    ("log_index", "INTEGER"),
-    ("lane", "TEXT"),
-    ("at_ms", "INTEGER"),
-    ("frontier", "INTEGER"),
-    ("head", "TEXT"),
+const ADDED: &[(&str, &str, &str)] = &[
+    ("admissions", "position", "INTEGER NOT NULL DEFAULT 0"),
+    ("admissions", "log_index", "INTEGER"),
+    ("admissions", "lane", "TEXT"),
+    ("admissions", "at_ms", "INTEGER"),
+    ("admissions", "frontier", "INTEGER"),
+    ("admissions", "head", "TEXT"),
+    ("accounts", "lane", "TEXT NOT NULL DEFAULT 'standard'"),
 ];
 
 /// Tables and statements.
@@ -149,22 +153,26 @@ impl Store {
 
     /// Brings the tables up to date: a room may be older than this program.
     pub(super) fn upgrade(&self) -> Result<()> {
-        for (column, definition) in ADDED {
-            let query = "SELECT count(*) AS n FROM pragma_table_info('admissions') WHERE name = ?";
-            let count: Count = self.sql.exec(query, vec![(*column).into()])?.one()?;
+        self.sql.exec(
+            "CREATE TABLE IF NOT EXISTS accounts (
+                account TEXT PRIMARY KEY,
+                number INTEGER NOT NULL,
+                joined_at_ms INTEGER NOT NULL
+             ) WITHOUT ROWID",
+            None,
+        )?;
+        for (table, column, definition) in ADDED {
+            let query = "SELECT count(*) AS n FROM pragma_table_info(?) WHERE name = ?";
+            let names = vec![(*table).into(), (*column).into()];
+            let count: Count = self.sql.exec(query, names)?.one()?;
             if count.n == 0 {
-                let change = format!("ALTER TABLE admissions ADD COLUMN {column} {definition}");
+                let change = format!("ALTER TABLE {table} ADD COLUMN {column} {definition}");
                 self.sql.exec(&change, None)?;
             }
         }
         self.sql.exec(
             "CREATE UNIQUE INDEX IF NOT EXISTS admission_log ON admissions (log_index)
-             WHERE log_index IS NOT NULL;
-             CREATE TABLE IF NOT EXISTS accounts (
-                account TEXT PRIMARY KEY,
-                number INTEGER NOT NULL,
-                joined_at_ms INTEGER NOT NULL
-             ) WITHOUT ROWID",
+             WHERE log_index IS NOT NULL",
             None,
         )?;
         Ok(())
@@ -173,21 +181,22 @@ impl Store {
     /// The place that an account was given last.
     pub(super) fn held(&self, account: AccountId) -> Result<Option<Candidate>> {
         self.first(
-            "SELECT number, joined_at_ms FROM accounts WHERE account = ?",
+            "SELECT number, joined_at_ms, lane FROM accounts WHERE account = ?",
             vec![account.to_string().into()],
         )
     }
 
     /// Gives an account its place, instead of any before.
-    pub(super) fn hold(&self, account: AccountId, place: Candidate) -> Result<()> {
+    pub(super) fn hold(&self, account: AccountId, place: &Candidate) -> Result<()> {
         self.sql.exec(
-            "INSERT INTO accounts (account, number, joined_at_ms) VALUES (?, ?, ?)
-             ON CONFLICT (account) DO UPDATE SET
-                number = excluded.number, joined_at_ms = excluded.joined_at_ms",
+            "INSERT INTO accounts (account, number, joined_at_ms, lane) VALUES (?, ?, ?, ?)
+             ON CONFLICT (account) DO UPDATE SET number = excluded.number,
+                joined_at_ms = excluded.joined_at_ms, lane = excluded.lane",
             vec![
                 account.to_string().into(),
                 integer(place.number)?,
                 integer(place.joined_at_ms)?,
+                place.lane.as_str().into(),
             ],
         )?;
         Ok(())
@@ -306,6 +315,18 @@ impl Store {
             )?
             .to_array()?;
         Ok(rows.into_iter().map(|row| (row.exp, row.n)).collect())
+    }
+
+    /// Numbers given up before they became admissions, the oldest first. Reads the whole table: at
+    /// start.
+    pub(super) fn given_up(&self) -> Result<Vec<u64>> {
+        #[derive(Deserialize)]
+        struct Number {
+            number: u64,
+        }
+        let query = "SELECT number FROM admissions WHERE iat = 0 AND departed = 1";
+        let rows: Vec<Number> = self.sql.exec(query, None)?.to_array()?;
+        Ok(rows.into_iter().map(|row| row.number).collect())
     }
 
     /// Admissions with numbers in `first..=last`, or with positions, which have no index: for

@@ -1,0 +1,173 @@
+// Lanes: in by a pass, good once; numbers, fronts and shares of their own; the log tells them apart.
+import assert from "node:assert/strict";
+import { createHmac, randomBytes } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { Edge, LOG_KEY, SECRET, roomConfig, sleep, startCore } from "./harness.mjs";
+
+const BASE = 2 ** 40;
+
+/** A pass, made by a program that shares no code with the one that reads it. */
+function pass(room, lane, { secret = SECRET, expires = Date.now() / 1000 + 60, id = randomBytes(16) } = {}) {
+  const at = Buffer.alloc(8);
+  at.writeBigUInt64BE(BigInt(Math.floor(expires)));
+  const payload = Buffer.concat([at, id, Buffer.from(lane)]);
+  const signed = Buffer.concat([Buffer.from(`catraca-lane-v1\0${room}\0`), payload]);
+  const tag = createHmac("sha256", secret).update(signed).digest("base64url");
+  return `l1.${payload.toString("base64url")}.${tag}`;
+}
+
+describe("lanes", () => {
+  let core;
+  let edge;
+  before(async () => {
+    core = await startCore();
+    edge = await Edge.create(core.url, { CATRACA_LOG_KEY: LOG_KEY });
+  });
+  after(async () => {
+    await edge.stop();
+    core.stop();
+  });
+
+  const lanes = [
+    { lane: "priority", share_percent: 30 },
+    { lane: "partner:acme", share_percent: 10 },
+  ];
+  const joinWith = (room, lane_token, headers = {}) => edge.join(room, {
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ lane_token }),
+  });
+
+  test("a pass is good once, for its room and its lane, until it expires", async () => {
+    await edge.open("pass", { control: "paused", lanes });
+    const good = pass("pass", "priority");
+    const joined = await joinWith("pass", good);
+    assert.equal(joined.status, 201, JSON.stringify(joined.body));
+    assert.equal(joined.body.number, 1);
+    await edge.kill();
+    await edge.start();
+    for (const [token, reason] of [
+      [good, "has been used"],
+      [pass("other", "priority"), "is not a pass for this room"],
+      [pass("pass", "priority", { secret: "x" }), "is not a pass for this room"],
+      [pass("pass", "priority", { expires: 1 }), "has expired"],
+      [pass("pass", "partner:none"), "is for a lane that this room does not have"],
+      [pass("pass", "standard"), "is for a lane that this room does not have"],
+      ["l1.x.y", "is not a pass for this room"],
+    ]) {
+      const refused = await joinWith("pass", token);
+      assert.equal(refused.status, 422, token);
+      assert.deepEqual(refused.body.errors, [{ field: "lane_token", reason }]);
+    }
+    // Two at once: one of them.
+    const twice = pass("pass", "priority");
+    const both = await Promise.all([joinWith("pass", twice), joinWith("pass", twice)]);
+    assert.deepEqual(both.map(({ status }) => status).sort(), [201, 422]);
+    // With a place in the lane it is the same place; the next pass is not spent on it.
+    const again = await joinWith("pass", pass("pass", "priority"), {
+      authorization: `Place ${joined.body.place_token}` });
+    assert.equal(again.status, 200);
+    assert.equal(again.body.place_token, joined.body.place_token);
+  });
+
+  test("a link with a pass: kept in a cookie until its bearer joins", async () => {
+    const headers = { accept: "text/html" };
+    const token = pass("pass", "partner:acme");
+    const first = await edge.fetch(`/e/pass?lane_token=${token}`, { headers });
+    assert.equal(first.status, 303);
+    assert.equal(first.headers.get("location"), "/e/pass");
+    const cookie = first.headers.getSetCookie()[0].split(";")[0];
+    const joined = await edge.fetch("/e/pass/join", { method: "POST", headers: { ...headers, cookie } });
+    const cookies = joined.headers.getSetCookie();
+    assert.match(cookies.find((text) => text.startsWith("__Host-lane-pass=")), /Max-Age=0/);
+    const place = cookies.find((text) => text.startsWith("__Host-place-pass=")).split("=")[1].split(";")[0];
+    const payload = Buffer.from(place.split(".")[2], "base64url");
+    assert.equal(payload.subarray(36).toString(), "partner:acme");
+  });
+
+  test("bad lanes are refused, taken away lanes serve who is in them", async () => {
+    for (const bad of [
+      [{ lane: "standard", share_percent: 10 }], [{ lane: "priority", share_percent: 100 }],
+      [{ lane: "priority", share_percent: 0 }], [lanes[0], lanes[0]], [{ lane: "vip", share_percent: 1 }],
+    ]) {
+      assert.equal((await edge.internal("worse", "config", roomConfig("worse", { lanes: bad }))).status, 422);
+    }
+    await edge.open("gone", { control: "paused", lanes });
+    const { body } = await joinWith("gone", pass("gone", "priority"));
+    await edge.open("gone", { lanes: [], version: 2, rate_per_minute: 6_000 });
+    assert.equal((await joinWith("gone", pass("gone", "priority"))).status, 422);
+    assert.equal((await edge.claimUntil("gone", body.place_token)).status, 200);
+  });
+
+  test("each lane has numbers, a front and a share of its own, across kill -9", async () => {
+    const settings = { control: "paused", lanes, rate_per_minute: 3_000, max_active: 100_000 };
+    await edge.open("three", settings);
+    const people = [];
+    for (const [lane, count] of [["standard", 160], ["priority", 90], ["partner:acme", 50]]) {
+      const joined = await Promise.all(Array.from({ length: count }, () => (lane === "standard"
+        ? edge.join("three") : joinWith("three", pass("three", lane)))));
+      const numbers = joined.map(({ status, body }) => { assert.equal(status, 201); return body.number; });
+      assert.equal(new Set(numbers).size, count);
+      for (const { body } of joined) people.push({ lane, token: body.place_token, number: body.number });
+    }
+    await edge.kill();
+    await edge.start();
+    await sleep(1_200);
+    const { body: status } = await edge.json("/queue/v1/three/status");
+    assert.deepEqual(status.lanes.map(({ lane, share_percent, frontier }) => [lane, share_percent, frontier]),
+      [["priority", 30, BASE], ["partner:acme", 10, 2 * BASE]]);
+    const last = people.filter(({ lane }) => lane === "priority").sort((a, b) => b.number - a.number)[0];
+    const view = (await edge.withPlace("three", "place", last.token, "GET")).body;
+    assert.deepEqual([view.state, view.number, view.lane], ["waiting", last.number, "priority"]);
+    assert.ok(view.ahead >= 89 && view.ahead <= last.number - 1, JSON.stringify(view));
+
+    await edge.open("three", { ...settings, control: "open", version: 2 });
+    // While everybody wants in, each lane gets its share.
+    const admitted = { standard: 0, priority: 0, "partner:acme": 0 };
+    const order = [];
+    await Promise.all(people.map(async ({ lane, token }) => {
+      for (let tries = 0; tries < 400; tries += 1) {
+        const claimed = await edge.withPlace("three", "claim", token);
+        if (claimed.status === 200) { admitted[lane] += 1; order.push(lane); return; }
+        assert.ok(claimed.status === 202 || claimed.status === 409, JSON.stringify(claimed.body));
+        await sleep(claimed.body.retry_after_ms ?? 50);
+      }
+    }));
+    assert.deepEqual(admitted, { standard: 160, priority: 90, "partner:acme": 50 });
+    const among = order.slice(0, 150).filter((lane) => lane === "priority").length;
+    assert.ok(among >= 30 && among <= 60, `priority got ${among} of the first 150`);
+
+    const entries = [];
+    await sleep(1_100);
+    for (;;) {
+      const { body: page } = await edge.json(`/queue/v1/three/log?after=${entries.length}`);
+      entries.push(...page.entries);
+      if (page.entries.length === 0 || entries.length >= page.head.index) break;
+    }
+    assert.equal(entries.length, 300);
+    const slots = { standard: 0, priority: 1, "partner:acme": 2 };
+    for (const { lane, number, frontier } of entries) {
+      assert.equal(Math.floor(number / BASE), slots[lane]);
+      assert.ok(number <= frontier && Math.floor(frontier / BASE) === slots[lane]);
+    }
+  });
+
+  test("a place given up says so, and nobody stands behind it", async () => {
+    await edge.open("left", { control: "paused" });
+    const places = [];
+    for (let i = 0; i < 4; i += 1) places.push((await edge.join("left")).body);
+    assert.equal((await edge.withPlace("left", "leave", places[1].place_token)).status, 204);
+    await sleep(1_200);
+    const view = async (index) => (await edge.withPlace("left", "place", places[index].place_token, "GET")).body;
+    assert.equal((await view(1)).state, "lapsed");
+    assert.deepEqual([(await view(3)).state, (await view(3)).ahead], ["waiting", 2]);
+    assert.equal((await edge.json("/queue/v1/left/status")).body.waiting, 3);
+    await edge.kill();
+    await edge.start();
+    assert.equal((await view(1)).state, "lapsed");
+    assert.equal((await view(3)).ahead, 2);
+  });
+
+  test("nothing was logged as an error of ours", () => {
+    assert.doesNotMatch(edge.log, /panicked|RuntimeError|request failed|different request/, edge.log);
+  });
+});
