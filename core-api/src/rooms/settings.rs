@@ -61,7 +61,6 @@ impl Settings {
                 reason,
             });
         };
-        let not_yet = || "is not available yet".to_owned();
         if self.challenge == Some(Challenge::Turnstile) && !turnstile {
             let reason = "needs Turnstile's keys: set CATRACA_TURNSTILE_SITE_KEY here and at the \
                           edge, and CATRACA_TURNSTILE_SECRET at the edge";

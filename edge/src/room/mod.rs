@@ -4,11 +4,15 @@
 //! What happens in it, in order: a [`Configure`] opens it, [`AskLease`] gives numbers away by the
 //! range, time calls them, [`Claim`] lets people in, [`Leave`] and [`Depart`] let them out.
 //!
+//! Claims wait a moment for one another ([`door`]): they are what many people do at once, and each
+//! would wait for the disk alone.
+//!
 //! A call is read whole, then decided without a pause in between, so no two calls mix and the
 //! writes of one are one transaction. The runtime holds every reply back until what was written
 //! before it is on disk. An error drops the state in memory; the next call loads it from storage.
 
 mod directory;
+mod door;
 mod hall;
 mod lanes;
 mod live;
@@ -20,14 +24,19 @@ use crate::contract::{
     AskLease, AskLive, AskLog, AskRooms, AskStanding, AskStatus, Call, Claim, ClaimReply,
     Configure, Configured, Depart, HoldPlace, LeaseReply, Leave, LeaveReply, Register, Standing,
 };
-use crate::runtime::{now_ms, random_bytes};
+use crate::runtime::{now_ms, random_bytes, sleep};
 use catraca_domain::room::RoomConfig;
+use door::Door;
+use futures::channel::oneshot;
 use hall::Hall;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
 use store::Store;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use worker::{
+    DurableObject, Env, Request, Response, Result, SqlStorage, State, console_error, durable_object,
+};
 
 /// How often the line moves by itself, while there is anybody to call, in milliseconds. Any
 /// request moves it too, and nothing depends on either being on time.
@@ -37,25 +46,42 @@ const TICK_MS: u64 = 500;
 #[durable_object(alarm)]
 pub struct Room {
     state: State,
-    hall: RefCell<Option<Hall>>,
+    inside: Rc<Inside>,
     ticking: Cell<bool>,
+}
+
+/// What outlives a single call.
+struct Inside {
+    sql: SqlStorage,
+    hall: RefCell<Option<Hall>>,
+    door: RefCell<Door>,
 }
 
 impl DurableObject for Room {
     fn new(state: State, _env: Env) -> Self {
         Self {
+            inside: Rc::new(Inside {
+                sql: state.storage().sql(),
+                hall: RefCell::new(None),
+                door: RefCell::default(),
+            }),
             state,
-            hall: RefCell::new(None),
             ticking: Cell::new(false),
         }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let body = request.bytes().await?;
-        let response = self.answer(&request.path(), &body, now_ms());
+        let path = request.path();
+        if path == Claim::ROUTE {
+            let claimed = self.claim(read_call(&body)?).await;
+            self.keep_ticking().await?;
+            return reply::<Claim>(&claimed?);
+        }
+        let response = self.inside.answer(&path, &body, now_ms());
         if response.is_err() {
             // Whatever was half done in memory: storage knows.
-            self.hall.replace(None);
+            self.inside.hall.replace(None);
         }
         self.keep_ticking().await?;
         response
@@ -63,9 +89,9 @@ impl DurableObject for Room {
 
     async fn alarm(&self) -> Result<Response> {
         self.ticking.set(false);
-        let looked = self.with_hall(now_ms(), Hall::look);
+        let looked = self.inside.with_hall(now_ms(), Hall::look);
         if looked.is_err() {
-            self.hall.replace(None);
+            self.inside.hall.replace(None);
         }
         looked?;
         self.keep_ticking().await?;
@@ -74,13 +100,65 @@ impl DurableObject for Room {
 }
 
 impl Room {
+    /// Claims that come in together are decided together, in order of arrival: one wait for the disk.
+    async fn claim(&self, claim: Claim) -> Result<ClaimReply> {
+        let (sender, receiver) = oneshot::channel();
+        if self.inside.door.borrow_mut().arrive(claim, sender) {
+            let inside = Rc::clone(&self.inside);
+            self.state.wait_until(async move {
+                sleep(door::GATHER_MS).await;
+                inside.open_door(now_ms());
+            });
+        }
+        receiver
+            .await
+            .map_err(|_| "the claim was not decided".into())
+    }
+
+    async fn keep_ticking(&self) -> Result<()> {
+        let has_work = self
+            .inside
+            .hall
+            .borrow()
+            .as_ref()
+            .is_some_and(|hall| hall.has_work(now_ms()));
+        if has_work && !self.ticking.replace(true) {
+            let storage = self.state.storage();
+            storage.set_alarm(Duration::from_millis(TICK_MS)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Inside {
+    /// Decides what has gathered, without a pause: one transaction. After an error nobody is answered:
+    /// whoever was let in before it finds the admission when asking again.
+    fn open_door(&self, now_ms: u64) {
+        let gathered = self.door.borrow_mut().take();
+        let (claims, senders): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
+        let decided: Result<Vec<ClaimReply>> = claims
+            .iter()
+            .map(|claim| {
+                let claimed = self.with_hall(now_ms, |hall, now| hall.claim(claim, now))?;
+                Ok(claimed.unwrap_or(ClaimReply::Unknown))
+            })
+            .collect();
+        match decided {
+            Ok(replies) => {
+                for (sender, reply) in senders.into_iter().zip(replies) {
+                    // Whoever has gone meanwhile finds the admission when asking again.
+                    let _gone = sender.send(reply);
+                }
+            }
+            Err(error) => {
+                console_error!("claims were not decided: {error}");
+                self.hall.replace(None);
+            }
+        }
+    }
+
     fn answer(&self, path: &str, body: &[u8], now_ms: u64) -> Result<Response> {
         match path {
-            Claim::ROUTE => {
-                let call: Claim = read_call(body)?;
-                let claimed = self.with_hall(now_ms, |hall, now| hall.claim(&call, now))?;
-                reply::<Claim>(&claimed.unwrap_or(ClaimReply::Unknown))
-            }
             AskStanding::ROUTE => {
                 let call: AskStanding = read_call(body)?;
                 let standing =
@@ -121,9 +199,9 @@ impl Room {
             }
             Register::ROUTE => {
                 let Register(room) = read_call(body)?;
-                reply::<Register>(&directory::register(&self.state.storage().sql(), &room)?)
+                reply::<Register>(&directory::register(&self.sql, &room)?)
             }
-            AskRooms::ROUTE => reply::<AskRooms>(&directory::rooms(&self.state.storage().sql())?),
+            AskRooms::ROUTE => reply::<AskRooms>(&directory::rooms(&self.sql)?),
             HoldPlace::ROUTE => {
                 let call: HoldPlace = read_call(body)?;
                 let held = self.with_hall(now_ms, |hall, now| hall.hold(&call, now))?;
@@ -162,19 +240,6 @@ impl Room {
     }
 
     fn store(&self) -> Store {
-        Store::new(self.state.storage().sql())
-    }
-
-    async fn keep_ticking(&self) -> Result<()> {
-        let has_work = self
-            .hall
-            .borrow()
-            .as_ref()
-            .is_some_and(|hall| hall.has_work(now_ms()));
-        if has_work && !self.ticking.replace(true) {
-            let storage = self.state.storage();
-            storage.set_alarm(Duration::from_millis(TICK_MS)).await?;
-        }
-        Ok(())
+        Store::new(self.sql.clone())
     }
 }
