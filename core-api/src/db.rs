@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::ApiError;
 use anyhow::Context as _;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
 use std::time::Duration;
 use tokio_postgres::NoTls;
 
@@ -56,6 +56,20 @@ pub async fn migrate(pool: &Pool) -> anyhow::Result<()> {
     for migration in report.applied_migrations() {
         tracing::info!(migration = %migration, "applied");
     }
+    Ok(())
+}
+
+/// For the rest of a transaction rows are looked up by their keys. A sale begins with empty tables,
+/// for which PostgreSQL plans scans of all that the event has, and keeps those plans when it has grown.
+///
+/// # Errors
+/// The database's.
+pub async fn by_key(tx: &Transaction<'_>) -> Result<(), ApiError> {
+    tx.batch_execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
+         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
+    )
+    .await?;
     Ok(())
 }
 

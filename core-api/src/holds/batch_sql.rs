@@ -2,6 +2,7 @@
 //! together travel together; [`prepare`] must have run on the connection for that to be so.
 
 use super::limit::{SEATS_OF_MANY, Terms};
+use crate::db::by_key;
 use crate::error::ApiError;
 use crate::http::idempotency;
 use catraca_domain::ids::{AccountId, EventNumber, Jti};
@@ -14,17 +15,18 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 const SESSIONS: &str = "
-    SELECT jti, account_id FROM shopping_sessions
-    WHERE event_id = $1 AND jti = ANY ($2) AND ended_at IS NULL AND expires_at > now()
-    FOR SHARE SKIP LOCKED";
+    SELECT s.jti, s.account_id FROM unnest($2::uuid[]) AS t (jti)
+    JOIN shopping_sessions s ON s.event_id = $1 AND s.jti = t.jti
+    WHERE s.ended_at IS NULL AND s.expires_at > now() FOR SHARE OF s SKIP LOCKED";
 
 const ADD_BUYERS: &str = "
     INSERT INTO buyers (event_id, account_id) SELECT $1::integer, a FROM unnest($2::uuid[]) a
     ON CONFLICT DO NOTHING";
 
 const BUYERS: &str = "
-    SELECT account_id FROM buyers WHERE event_id = $1 AND account_id = ANY ($2)
-    FOR UPDATE SKIP LOCKED";
+    SELECT b.account_id FROM unnest($2::uuid[]) AS t (account_id)
+    JOIN buyers b ON b.event_id = $1 AND b.account_id = t.account_id
+    FOR UPDATE OF b SKIP LOCKED";
 
 const TERMS: &str = "
     SELECT currency::text, max_seats_per_buyer, hold_seconds,
@@ -122,11 +124,8 @@ impl Place {
 }
 
 /// Prepares everything that travels together, once a connection.
-///
-/// A sale begins with empty tables, for which PostgreSQL would plan, and keep, sequential scans:
-/// they are forbidden here.
 pub(super) async fn prepare(tx: &Transaction<'_>) -> Result<(), ApiError> {
-    tx.batch_execute("SET LOCAL enable_seqscan = off").await?;
+    by_key(tx).await?;
     let ours = [
         SESSIONS,
         ADD_BUYERS,

@@ -106,12 +106,13 @@ pub(crate) async fn seats_of(
 
 /// What counts against the limit: live holds and sold ones. Each has all of its seats.
 pub(super) const SEATS_OF_MANY: &str = "
-    SELECT account_id, sum(quantity)::bigint FROM holds
-    WHERE event_id = $1 AND account_id = ANY ($2)
-      AND (state = 'sold' OR (state = 'active' AND expires_at > now()))
-    GROUP BY account_id";
+    SELECT t.account_id, h.quantity FROM unnest($2::uuid[]) AS t (account_id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(quantity), 0)::bigint AS quantity FROM holds
+        WHERE event_id = $1 AND account_id = t.account_id
+          AND (state = 'sold' OR (state = 'active' AND expires_at > now()))) h";
 
-/// [`seats_of`] for several buyers, to be asked once they are locked; who has none is left out.
+/// [`seats_of`] for several buyers, to be asked once they are locked.
 pub(super) async fn seats_of_many(
     tx: &Transaction<'_>,
     event: i32,

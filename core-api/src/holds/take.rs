@@ -67,7 +67,10 @@ pub(super) async fn take(
             let taken = SeatLocks::take(&app, shopper.event, seats, owner).await;
             let locks = taken
                 .map_err(|Busy(busy)| seats_taken(busy.iter().filter_map(|i| seats.get(*i))))?;
-            let outcome = until_decided(&app, shopper, &wish, &once).await;
+            let outcome = match taken_already(&app, shopper, seats, &once).await {
+                Ok(()) => until_decided(&app, shopper, &wish, &once).await,
+                Err(taken) => Err(taken),
+            };
             if let Some(locks) = locks {
                 locks.give_back(&app);
             }
@@ -233,6 +236,41 @@ async fn chosen(
     };
     let taken = seats.iter().zip(&wanted).filter(|(_, key)| !ours(key));
     Err(seats_taken(taken.map(|(seat, _)| seat)))
+}
+
+/// Refuses what is somebody's already, by one look that locks and writes nothing: a crowd on one
+/// seat costs the database reads. A repeated request, whose seats are its own, is let through.
+async fn taken_already(
+    app: &App,
+    shopper: &Shopper,
+    seats: &[SeatName],
+    once: &Once<'_>,
+) -> Result<(), ApiError> {
+    let db = app.db.get().await?;
+    let query = db
+        .prepare_cached(
+            "SELECT w.position - 1 FROM unnest($2::text[], $3::text[], $4::text[])
+                  WITH ORDINALITY AS w (section, row_label, seat_label, position)
+             JOIN seats s ON s.event_id = $1 AND s.section = w.section
+                  AND s.row_label = w.row_label AND s.seat_label = w.seat_label
+             WHERE s.state <> 'free' AND NOT (s.state = 'held' AND s.held_until < now())
+             ORDER BY w.position",
+        )
+        .await?;
+    let column = |part: fn(&SeatName) -> &str| seats.iter().map(part).collect::<Vec<&str>>();
+    let (sections, rows) = (column(|seat| &seat.section), column(|seat| &seat.row));
+    let labels = column(|seat| &seat.seat);
+    let event = shopper.event.0;
+    let taken = db
+        .query(&query, &[&event, &sections, &rows, &labels])
+        .await?;
+    // Asked afterwards: they may be this very request's, which was sent twice.
+    if taken.is_empty() || once.is_kept(&db).await? {
+        return Ok(());
+    }
+    let at = |row: &tokio_postgres::Row| usize::try_from(row.get::<_, i64>(0)).ok();
+    let taken = taken.iter().filter_map(at);
+    Err(seats_taken(taken.filter_map(|index| seats.get(index))))
 }
 
 /// Finds chosen seats by their labels.

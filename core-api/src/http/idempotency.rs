@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::{StatusCode, request::Parts};
 use catraca_domain::ids::AccountId;
 use catraca_domain::problem::Kind;
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
@@ -118,6 +118,23 @@ impl<'a> Once<'a> {
             .query_opt(&query, &[&self.account.0, &self.route, &&*self.key])
             .await?;
         row.map(|row| self.kept(&row)).transpose()
+    }
+
+    /// Whether a reply was given before.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_kept<C: GenericClient>(&self, client: &C) -> Result<bool, ApiError> {
+        let query = client
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM idempotency_keys
+                                WHERE account_id = $1 AND route = $2 AND key = $3)",
+            )
+            .await?;
+        let row = client
+            .query_one(&query, &[&self.account.0, &self.route, &&*self.key])
+            .await?;
+        Ok(row.get(0))
     }
 
     fn kept(&self, row: &Row) -> Result<Reply, ApiError> {

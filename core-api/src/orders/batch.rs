@@ -7,7 +7,7 @@
 
 use crate::admission::Shopper;
 use crate::app::App;
-use crate::db::expect_rows;
+use crate::db::{by_key, expect_rows};
 use crate::error::ApiError;
 use crate::holds::line::Verdict;
 use crate::http::idempotency::{self, Once};
@@ -23,17 +23,20 @@ use uuid::Uuid;
 
 /// Sessions that are open: kept so, or ended by a purchase that is paid at once.
 const SESSIONS: &str = "
-    SELECT jti, account_id FROM shopping_sessions
-    WHERE event_id = $1 AND jti = ANY ($2) AND ended_at IS NULL AND expires_at > now()
-    FOR NO KEY UPDATE SKIP LOCKED";
+    SELECT s.jti, s.account_id FROM unnest($2::uuid[]) AS t (jti)
+    JOIN shopping_sessions s ON s.event_id = $1 AND s.jti = t.jti
+    WHERE s.ended_at IS NULL AND s.expires_at > now() FOR NO KEY UPDATE OF s SKIP LOCKED";
 
 const HOLDS: &str = "
-    SELECT hold_id, account_id, state = 'active' AND expires_at > now(), quantity, amount_minor
-    FROM holds WHERE event_id = $1 AND hold_id = ANY ($2) FOR UPDATE SKIP LOCKED";
+    SELECT h.hold_id, h.account_id, h.state = 'active' AND h.expires_at > now(), h.quantity,
+           h.amount_minor
+    FROM unnest($2::uuid[]) AS t (hold_id)
+    JOIN holds h ON h.event_id = $1 AND h.hold_id = t.hold_id FOR UPDATE OF h SKIP LOCKED";
 
 /// To be asked once the holds are locked.
-const ORDERS: &str =
-    "SELECT hold_id, order_id FROM orders WHERE event_id = $1 AND hold_id = ANY ($2)";
+const ORDERS: &str = "
+    SELECT o.hold_id, o.order_id FROM unnest($2::uuid[]) AS t (hold_id)
+    JOIN orders o ON o.event_id = $1 AND o.hold_id = t.hold_id";
 
 const PLACE: &str = "
     INSERT INTO orders (event_id, order_id, hold_id, jti, account_id, provider, status,
@@ -64,12 +67,13 @@ const SELL: &str = "
     SELECT $1::integer, ($4::uuid[])[row_number() OVER ()], order_id, section, ordinal FROM sold";
 
 const HOLDS_SOLD: &str = "
-    UPDATE holds SET state = 'sold'
-    WHERE event_id = $1 AND hold_id = ANY ($2) AND state = 'active'";
+    UPDATE holds h SET state = 'sold' FROM unnest($2::uuid[]) AS t (hold_id)
+    WHERE h.event_id = $1 AND h.hold_id = t.hold_id AND h.state = 'active'";
 
 const SESSIONS_PURCHASED: &str = "
-    UPDATE shopping_sessions SET ended_at = now(), end_reason = 'purchased'
-    WHERE event_id = $1 AND jti = ANY ($2) AND ended_at IS NULL";
+    UPDATE shopping_sessions s SET ended_at = now(), end_reason = 'purchased'
+    FROM unnest($2::uuid[]) AS t (jti)
+    WHERE s.event_id = $1 AND s.jti = t.jti AND s.ended_at IS NULL";
 
 /// An order for a hold, by somebody, through a provider that there is.
 #[derive(Clone)]
@@ -161,8 +165,7 @@ async fn look(tx: &Transaction<'_>, asked: &[&Asked]) -> Result<Looks, ApiError>
     let keys: Vec<_> = asked.iter().map(|one| &one.once).collect();
     let jtis: Vec<Uuid> = asked.iter().map(|one| one.shopper.jti.0).collect();
     let ids: Vec<Uuid> = asked.iter().map(|one| one.hold.0).collect();
-    // A sale begins with empty tables, for which sequential scans would be planned, and kept.
-    tx.batch_execute("SET LOCAL enable_seqscan = off").await?;
+    by_key(tx).await?;
     let (sessions, holds) = (
         tx.prepare_cached(SESSIONS).await?,
         tx.prepare_cached(HOLDS).await?,

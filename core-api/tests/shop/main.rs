@@ -13,6 +13,8 @@ mod bad_input;
 mod bad_operator_input;
 mod best;
 mod catalogue;
+mod chosen;
+mod constraints;
 mod contention;
 mod expiry;
 mod import;
