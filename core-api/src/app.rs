@@ -1,6 +1,7 @@
 //! The program's parts, and the server that is given its listener and its shutdown.
 
 use crate::config::Config;
+use crate::purchase::pace::Pace;
 use crate::side::Breaker;
 use crate::{
     admin, admission, catalogue, db, error, holds, login, metrics, openapi, orders, purchase,
@@ -71,7 +72,12 @@ impl App {
     /// # Errors
     /// When a setting can't be used.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
-        let providers = Registry::from_settings(&|name| std::env::var(name).ok())
+        let pace = Pace::new(
+            &redis(&config)?,
+            &config.provider_rates,
+            config.provider_processes,
+        );
+        let providers = Registry::through(&|name| std::env::var(name).ok(), Arc::new(pace))
             .context("payment providers")?;
         Self::with_providers(config, providers).await
     }
@@ -90,15 +96,9 @@ impl App {
             .connect_timeout(Duration::from_secs(3))
             .timeout(Duration::from_secs(10))
             .build()?;
-        let redis = redis::Client::open(config.redis_url.expose_str()?)
-            .context("CATRACA_REDIS_URL is not a Redis address")?;
-        let redis_config = redis::aio::ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(Duration::from_secs(1)))
-            .set_number_of_retries(1);
         Ok(Self(Arc::new(Parts {
             db: db::pool(&config)?,
-            redis: ConnectionManager::new_lazy_with_config(redis, redis_config)?,
+            redis: redis(&config)?,
             breaker: Breaker::default(),
             providers,
             login: login::Login::new(&config, http.clone())?,
@@ -166,4 +166,15 @@ impl App {
         listening.abort();
         Ok(served?)
     }
+}
+
+/// A connection that is made when it is used, and again when it was lost.
+fn redis(config: &Config) -> anyhow::Result<ConnectionManager> {
+    let client = redis::Client::open(config.redis_url.expose_str()?)
+        .context("CATRACA_REDIS_URL is not a Redis address")?;
+    let settings = redis::aio::ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(1)))
+        .set_response_timeout(Some(Duration::from_secs(1)))
+        .set_number_of_retries(1);
+    Ok(ConnectionManager::new_lazy_with_config(client, settings)?)
 }

@@ -1,5 +1,6 @@
 //! Settings, from flags or the environment.
 
+use crate::purchase::pace::Rates;
 use catraca_domain::keyring::Keyring;
 use catraca_domain::secret::Secret;
 use clap::Args;
@@ -43,6 +44,21 @@ pub struct Config {
     /// Most calls to one payment provider under way at once, in this process.
     #[arg(long, env = "CATRACA_PROVIDER_CALLS_IN_FLIGHT", default_value_t = 32)]
     pub provider_calls_in_flight: usize,
+    /// Most requests to each payment provider in any one second, over all processes:
+    /// `card=50,paypal=50`. A provider that is not named is not limited.
+    #[arg(long, env = "CATRACA_PROVIDER_RATES", default_value = "", value_parser = rates)]
+    pub provider_rates: Rates,
+    /// Most processes that call providers: without Redis, each keeps to its share of the rates.
+    #[arg(long, env = "CATRACA_PROVIDER_PROCESSES", default_value_t = 4)]
+    pub provider_processes: u32,
+}
+
+/// The working role's own.
+#[derive(Debug, Clone, Args)]
+pub struct WorkConfig {
+    /// Address for `/metrics`, `/healthz` and `/readyz`; none, none.
+    #[arg(long, env = "CATRACA_WORKER_LISTEN")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// The serving role's own.
@@ -85,6 +101,18 @@ impl std::fmt::Debug for OidcProviders {
             .entries(self.0.iter().map(|provider| &provider.name))
             .finish()
     }
+}
+
+fn rates(text: &str) -> Result<Rates, String> {
+    let entries = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+    entries
+        .map(|entry| {
+            let (provider, rate) = entry.split_once('=')?;
+            let rate: u32 = rate.trim().parse().ok().filter(|rate| *rate > 0)?;
+            Some((provider.trim().to_owned(), rate))
+        })
+        .collect::<Option<Rates>>()
+        .ok_or_else(|| "must be a list such as card=50,paypal=50, each more than 0".to_owned())
 }
 
 fn keyring(text: &str) -> Result<Keyring, String> {

@@ -28,7 +28,7 @@ pub fn pool(config: &Config) -> anyhow::Result<Pool> {
         .application_name("catraca-core")
         .connect_timeout(Duration::from_secs(3))
         .keepalives_idle(Duration::from_secs(15))
-        .options("-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=20s");
+        .options("-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=20s -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3");
     let manager = Manager::from_config(
         postgres,
         NoTls,

@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod fail_point;
 pub mod holds;
 pub mod http;
 pub mod login;

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use catraca_core::app::App;
-use catraca_core::config::{Config, ServeConfig};
+use catraca_core::config::{Config, ServeConfig, WorkConfig};
 use catraca_core::{db, worker};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +21,7 @@ enum Role {
     /// Answers HTTP.
     Serve(Box<Serve>),
     /// Carries purchases to the providers, tidies holds, tells the edge.
-    Worker(Box<Config>),
+    Worker(Box<Work>),
 }
 
 #[derive(clap::Args)]
@@ -30,6 +30,14 @@ struct Serve {
     config: Config,
     #[command(flatten)]
     serve: ServeConfig,
+}
+
+#[derive(clap::Args)]
+struct Work {
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    work: WorkConfig,
 }
 
 #[tokio::main]
@@ -54,7 +62,18 @@ async fn main() -> anyhow::Result<()> {
             tracing::info!(address = %listener.local_addr()?, "serving");
             app.serve(listener, stop()?).await
         }
-        Role::Worker(config) => worker::run(App::new(*config).await?, stop()?).await,
+        Role::Worker(role) => {
+            let Work { config, work } = *role;
+            let app = App::new(config).await?;
+            if let Some(address) = work.listen {
+                let listener = tokio::net::TcpListener::bind(address)
+                    .await
+                    .with_context(|| format!("listen on {address}"))?;
+                tracing::info!(address = %listener.local_addr()?, "showing metrics");
+                tokio::spawn(worker::show(app.clone(), listener));
+            }
+            worker::run(app, stop()?).await
+        }
     }
 }
 

@@ -201,6 +201,55 @@ const CALLS: &[Call] = &[
         None,
     ),
     Call(
+        Get,
+        "/api/v1/admin/dead-letters",
+        "Purchases that could not be worked off",
+        200,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/dead-letters/{event}/{letter}/retry",
+        "Try it again",
+        200,
+        Some("Decision"),
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/dead-letters/{event}/{letter}/drop",
+        "Leave the order as it is",
+        200,
+        Some("Decision"),
+    ),
+    Call(
+        Get,
+        "/api/v1/admin/quarantine",
+        "Orders that wait for a person",
+        200,
+        None,
+    ),
+    Call(
+        Post,
+        "/api/v1/admin/orders/{order}/resolve",
+        "Decide what becomes of such an order",
+        202,
+        Some("ResolveRequest"),
+    ),
+    Call(
+        Get,
+        "/api/v1/admin/orders/{order}",
+        "An order and its money",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/admin/ledger",
+        "Every account's balance",
+        200,
+        None,
+    ),
+    Call(
         Post,
         "/api/v1/admin/orders/{order}/refund",
         "Refund an order, or a part of it, once",
@@ -220,6 +269,22 @@ mod shapes {
         hold: String,
         /// A payment provider: `card`, `paypal`.
         provider: String,
+    }
+
+    /// Why, for the record.
+    #[derive(ToSchema)]
+    pub(super) struct Decision {
+        reason: String,
+    }
+
+    /// What becomes of an order in quarantine.
+    #[derive(ToSchema)]
+    pub(super) struct ResolveRequest {
+        /// `retry`, `give_back` or `accept`.
+        action: String,
+        reason: String,
+        /// With `accept`: the amount found at the provider.
+        amount_minor: Option<i64>,
     }
 
     /// Neither tickets nor amount: the whole order.
@@ -323,6 +388,8 @@ pub fn document() -> OpenApi {
         schema::<admin::EventChange>(),
         schema::<shapes::OrderRequest>(),
         schema::<shapes::RefundRequest>(),
+        schema::<shapes::Decision>(),
+        schema::<shapes::ResolveRequest>(),
         schema::<shapes::RoomSettings>(),
         schema::<shapes::LaneShare>(),
         schema::<shapes::Beacon>(),

@@ -16,6 +16,7 @@
 mod adapter;
 pub mod card;
 mod error;
+mod gate;
 pub mod paypal;
 pub mod pix;
 pub mod registry;
@@ -27,5 +28,6 @@ pub use adapter::{
     StartPayment, Started, WebhookEvent,
 };
 pub use error::{AdapterError, ConfigError, WebhookError};
+pub use gate::{Gate, Heard, Leave};
 pub use registry::Registry;
-pub use transport::http_client_with;
+pub use transport::{Outlet, http_client_with};

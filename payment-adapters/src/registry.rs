@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::transport::http_client;
-use crate::{ConfigError, PaymentAdapter, Provider, card, paypal, pix};
+use crate::transport::{Outlet, http_client};
+use crate::{ConfigError, Gate, PaymentAdapter, Provider, card, paypal, pix};
 
 /// Reads one setting by its environment variable's name; `None` when unset.
 pub type Settings<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Builds an adapter from its settings, or `None` when the provider isn't configured.
-type Build =
-    fn(Settings<'_>, &reqwest::Client) -> Result<Option<Arc<dyn PaymentAdapter>>, ConfigError>;
+type Build = fn(Settings<'_>, &Outlet) -> Result<Option<Arc<dyn PaymentAdapter>>, ConfigError>;
 
 /// Every provider there is: one line each.
 const PROVIDERS: &[Build] = &[
@@ -30,7 +29,12 @@ impl Registry {
     /// Builds every configured provider: `Registry::from_settings(&|name| std::env::var(name).ok())`.
     /// A provider none of whose settings are present is left out; half a configuration is an error.
     pub fn from_settings(settings: Settings<'_>) -> Result<Self, ConfigError> {
-        Self::with_client(settings, &http_client()?)
+        Self::with_outlet(settings, &http_client()?.into())
+    }
+
+    /// The same, each request through this gate.
+    pub fn through(settings: Settings<'_>, gate: Arc<dyn Gate>) -> Result<Self, ConfigError> {
+        Self::with_outlet(settings, &Outlet::through(http_client()?, gate))
     }
 
     /// The same over a client of the caller's, with another patience than 30 s.
@@ -38,9 +42,13 @@ impl Registry {
         settings: Settings<'_>,
         client: &reqwest::Client,
     ) -> Result<Self, ConfigError> {
+        Self::with_outlet(settings, &client.clone().into())
+    }
+
+    fn with_outlet(settings: Settings<'_>, outlet: &Outlet) -> Result<Self, ConfigError> {
         let mut adapters = Vec::new();
         for build in PROVIDERS {
-            adapters.extend(build(settings, client)?);
+            adapters.extend(build(settings, outlet)?);
         }
         Ok(Self::new(adapters))
     }

@@ -1,12 +1,13 @@
 //! Sending a request and sorting what can go wrong by whether it may have been carried out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catraca_domain::secret::Secret;
 use reqwest::{Response, StatusCode};
 use url::Url;
 
-use crate::{AdapterError, ConfigError};
+use crate::{AdapterError, ConfigError, Gate, Heard, Leave, Provider};
 
 /// How long a connection may take. Nothing was sent when this runs out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +32,74 @@ pub fn http_client_with(reply_timeout: Duration) -> Result<reqwest::Client, Conf
         .user_agent(concat!("catraca/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| ConfigError::Client(error.to_string()))
+}
+
+/// Where requests leave from: the HTTP client, and the gate that each has to pass, if there is one.
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    http: reqwest::Client,
+    gate: Option<Arc<dyn Gate>>,
+}
+
+impl From<reqwest::Client> for Outlet {
+    fn from(http: reqwest::Client) -> Self {
+        Self { http, gate: None }
+    }
+}
+
+impl Outlet {
+    /// Every request asks this gate first.
+    pub fn through(http: reqwest::Client, gate: Arc<dyn Gate>) -> Self {
+        Self {
+            http,
+            gate: Some(gate),
+        }
+    }
+
+    /// The way to one provider.
+    pub(crate) fn to(self, provider: Provider) -> Client {
+        Client {
+            outlet: self,
+            provider,
+        }
+    }
+}
+
+/// The way to one provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    outlet: Outlet,
+    provider: Provider,
+}
+
+impl std::ops::Deref for Client {
+    type Target = reqwest::Client;
+
+    fn deref(&self) -> &reqwest::Client {
+        &self.outlet.http
+    }
+}
+
+impl Client {
+    /// Sends a request once the gate lets it pass, and reads the reply to its end.
+    pub(crate) async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Reply, AdapterError> {
+        let leave = match &self.outlet.gate {
+            Some(gate) => gate.enter(self.provider).await?,
+            None => Leave::free(),
+        };
+        let reply = send(request).await;
+        leave.end(match &reply {
+            Ok(reply) if reply.status == StatusCode::TOO_MANY_REQUESTS => {
+                Heard::TooMany(reply.retry_after)
+            }
+            Ok(reply) if !reply.status.is_server_error() => Heard::Well,
+            Ok(_) | Err(_) => Heard::Failed,
+        });
+        reply
+    }
 }
 
 /// A reply read to its end.
@@ -75,7 +144,7 @@ impl Reply {
 }
 
 /// Sends a request and reads the reply to its end.
-pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Reply, AdapterError> {
+async fn send(request: reqwest::RequestBuilder) -> Result<Reply, AdapterError> {
     let response = request.send().await.map_err(|error| sort(&error))?;
     let status = response.status();
     let retry_after = retry_after(&response);

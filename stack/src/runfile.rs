@@ -14,6 +14,8 @@ pub struct RunFile {
     pub edge: String,
     /// The core behind it.
     pub core: String,
+    /// Where the worker shows its metrics.
+    pub worker: String,
     /// Connection string of the database.
     pub postgres: String,
     /// Connection string of Redis.

@@ -148,6 +148,7 @@ fn addresses(plan: &Plan) -> RunFile {
     RunFile {
         edge: plan.ports.url("edge"),
         core: plan.ports.url("core"),
+        worker: plan.ports.url("worker"),
         postgres: plan.postgres_dsn(),
         redis: plan.redis_url(),
         sandbox: plan.ports.url("sandbox"),
@@ -161,6 +162,7 @@ fn announce(run: &RunFile, report: Report) {
     for (part, address) in [
         ("edge", &run.edge),
         ("core", &run.core),
+        ("worker", &run.worker),
         ("postgres", &run.postgres),
         ("redis", &run.redis),
         ("sandbox", &run.sandbox),

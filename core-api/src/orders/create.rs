@@ -4,6 +4,7 @@ use super::batch::{self, Asked};
 use crate::admission::{Shopper, Unseen, lock_session};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::fail_point;
 use crate::holds::line::{self, Verdict, Waiting};
 use crate::http::body::JsonBody;
 use crate::http::idempotency::{IdempotencyKey, Once, Reply};
@@ -98,7 +99,9 @@ async fn alone(
         json!({ "order": order, "status": status }),
     );
     once.keep(&tx, &reply).await?;
+    fail_point::pass("order written, not committed");
     tx.commit().await?;
+    fail_point::pass("order committed, not answered");
     metrics::counter!("catraca_orders_placed_total", "provider" => provider).increment(1);
     Ok(reply)
 }

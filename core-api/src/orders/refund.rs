@@ -5,6 +5,7 @@ use super::part::{self, Part};
 use super::view;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::fail_point;
 use crate::http::body::bytes_rejected;
 use crate::http::idempotency::{IdempotencyKey, Once, Reply};
 use crate::login::Operator;
@@ -113,7 +114,9 @@ pub(super) async fn refund(
     outbox::ask_anew(&tx, EventNumber::of(order.0), order).await?;
     let reply: Reply = (StatusCode::ACCEPTED, reply);
     once.keep(&tx, &reply).await?;
+    fail_point::pass("part written, not committed");
     tx.commit().await?;
+    fail_point::pass("part committed, not answered");
     part::announce(&app, order);
     tracing::info!(%order, operator = %operator.id, "part of an order to be refunded");
     Ok((reply.0, Json(reply.1)))

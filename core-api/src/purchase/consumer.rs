@@ -1,9 +1,11 @@
-//! From the streams to the lanes: each stream's entries in order, a dead worker's after 5 s.
+//! From the streams to the lanes: each stream's entries in order, by the one worker whose lane it
+//! is. A dead worker's lane is free at once, and what it left lying comes first.
 
 use super::desk::Desk;
+use super::outbox::Lane;
 use super::stream::Entry;
-use catraca_domain::ids::EventNumber;
 use redis::RedisResult;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,15 +13,17 @@ use tokio::time::Instant;
 const IDLE: Duration = Duration::from_millis(50);
 /// Pause after a failure: Redis is away, and the relay goes on without it.
 const FAILED: Duration = Duration::from_millis(300);
-/// How often new streams are looked for.
+/// How often new streams are looked for, and lanes that have lost their worker.
 const DISCOVER_EVERY: Duration = Duration::from_millis(500);
-/// How often those left lying are taken over, and those in hand are kept from being so: well
-/// under the 5 s after which an entry counts as left lying.
+/// Most lanes taken at once, so that several workers share them.
+const LANES_AT_ONCE: usize = 8;
+/// How often those in hand are said to be so, and those given up are taken up again: well under
+/// the 5 s after which an entry counts as left lying.
 const TEND_EVERY: Duration = Duration::from_millis(1500);
 /// Most entries in one go.
 const BATCH: usize = 64;
 
-/// Keeps the entries in hand, also while [`run`] waits for room in a lane.
+/// Keeps the entries in hand.
 pub(super) async fn keep(desk: &Desk) {
     loop {
         tokio::select! {
@@ -27,9 +31,9 @@ pub(super) async fn keep(desk: &Desk) {
             () = desk.stop.cancelled() => return,
             () = tokio::time::sleep(TEND_EVERY) => {}
         }
-        for (event, entries) in desk.entries() {
-            if let Err(error) = desk.streams.keep(event, &entries).await {
-                tracing::debug!(%error, "entries not kept; another worker may take them over");
+        for (lane, entries) in desk.entries() {
+            if let Err(error) = desk.streams.keep(&lane, &entries).await {
+                tracing::debug!(%error, "entries not kept; they may be handed out again");
             }
         }
     }
@@ -39,7 +43,7 @@ pub(super) async fn keep(desk: &Desk) {
 pub(super) async fn run(desk: &Desk) {
     let mut consumer = Consumer {
         desk,
-        events: Vec::new(),
+        lanes: HashMap::new(),
         discover_at: Instant::now(),
         claim_at: Instant::now(),
     };
@@ -61,52 +65,103 @@ pub(super) async fn run(desk: &Desk) {
     }
 }
 
+/// How far a lane of this worker's is.
+#[derive(Clone)]
+enum Reading {
+    /// What others left lying comes first; from this entry on.
+    LeftLying(String),
+    New,
+}
+
 struct Consumer<'a> {
     desk: &'a Desk,
-    events: Vec<EventNumber>,
+    lanes: HashMap<Lane, Reading>,
     discover_at: Instant,
     claim_at: Instant,
 }
 
 impl Consumer<'_> {
-    /// Reads each stream once; whether there was anything.
+    /// Reads each lane's stream once, as far as there is room; whether there was anything.
     async fn turn(&mut self) -> RedisResult<bool> {
         let now = Instant::now();
-        if now >= self.discover_at || self.events.is_empty() {
+        if now >= self.discover_at {
             self.discover_at = now + DISCOVER_EVERY;
-            self.events = self.desk.streams.events().await?;
+            self.discover().await?;
         }
-        if now >= self.claim_at {
+        let tend = now >= self.claim_at;
+        if tend {
             self.claim_at = now + TEND_EVERY;
-            for &event in &self.events {
-                self.claim(event).await?;
-            }
         }
         let mut any = false;
-        for &event in &self.events {
-            let entries = self.desk.streams.read(event, BATCH).await?;
+        let lanes: Vec<(Lane, Reading)> = self.lanes.clone().into_iter().collect();
+        for (lane, reading) in lanes {
+            if tend && matches!(reading, Reading::New) {
+                let room = self.desk.room(&lane).min(BATCH);
+                if room > 0 {
+                    let (entries, _) = self.desk.streams.claim_given_up(&lane, room).await?;
+                    self.hand_on(&lane, entries).await;
+                }
+            }
+            let room = self.desk.room(&lane).min(BATCH);
+            if room == 0 {
+                continue;
+            }
+            let entries = match reading {
+                Reading::LeftLying(from) => {
+                    let (entries, next) = self.desk.streams.claim(&lane, &from, room).await?;
+                    metrics::counter!("catraca_purchase_claimed_total")
+                        .increment(entries.len() as u64);
+                    let next = match next.as_str() {
+                        "0-0" => Reading::New,
+                        _ => Reading::LeftLying(next),
+                    };
+                    self.lanes.insert(lane.clone(), next);
+                    any = true;
+                    entries
+                }
+                Reading::New => self.desk.streams.read(&lane, room).await?,
+            };
             any |= !entries.is_empty();
-            self.hand_on(event, entries).await;
+            self.hand_on(&lane, entries).await;
         }
         Ok(any)
     }
 
-    async fn claim(&self, event: EventNumber) -> RedisResult<()> {
-        let left_lying = self.desk.streams.claim_idle(event, BATCH).await?;
-        if !left_lying.is_empty() {
-            metrics::counter!("catraca_purchase_claimed_total").increment(left_lying.len() as u64);
+    /// Finds streams, and takes those that are nobody's.
+    async fn discover(&mut self) -> RedisResult<()> {
+        let mut taken = 0;
+        for lane in self.desk.streams.lanes().await? {
+            if self.desk.owns(&lane).await {
+                self.lanes
+                    .entry(lane)
+                    .or_insert_with(|| Reading::LeftLying("0-0".to_owned()));
+                continue;
+            }
+            // Lost with its connection, if it was ours.
+            self.lanes.remove(&lane);
+            if taken == LANES_AT_ONCE {
+                continue;
+            }
+            match self.desk.own(&lane).await {
+                Ok(true) => {
+                    taken += 1;
+                    let first = Reading::LeftLying("0-0".to_owned());
+                    self.lanes.insert(lane, first);
+                }
+                Ok(false) => {}
+                Err(error) => tracing::debug!(?error, "no lane can be taken"),
+            }
         }
-        self.hand_on(event, left_lying).await;
         Ok(())
     }
 
-    async fn hand_on(&self, event: EventNumber, entries: Vec<Entry>) {
+    async fn hand_on(&self, lane: &Lane, entries: Vec<Entry>) {
         for entry in entries {
             if let Some(job) = entry.job {
-                self.desk.take(job, Some(entry.id)).await;
+                self.desk.take(job, Some(entry.id));
             } else {
                 tracing::error!(entry = entry.id, "an entry carries no order; dropped");
-                let _ = self.desk.streams.done(event, &entry.id).await;
+                let _ = self.desk.streams.done(lane, &entry.id).await;
             }
         }
     }

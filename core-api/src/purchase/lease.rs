@@ -1,10 +1,11 @@
-//! One worker at an order at a time.
+//! One worker at an order at a time, and one at a lane.
 //!
 //! A lease is a PostgreSQL advisory lock on one connection that this process keeps for all its
 //! leases: no transaction stays open while a provider is asked, and a process that dies lets go
 //! at once. Should that connection be lost, a second worker may come to the same order while the
 //! first is still at it; [`super::settle`] says why that does no harm.
 
+use super::outbox::Lane;
 use super::sql;
 use crate::error::ApiError;
 use catraca_domain::ids::OrderId;
@@ -19,7 +20,13 @@ const SEED: i64 = 0x0070_7572_6368_6173;
 pub(super) struct Leases {
     pool: Pool,
     held: Mutex<HashSet<OrderId>>,
-    connection: tokio::sync::Mutex<Option<Arc<Object>>>,
+    connection: tokio::sync::Mutex<Option<Link>>,
+}
+
+/// The connection, and the lanes that it has.
+struct Link {
+    connection: Arc<Object>,
+    lanes: HashSet<Lane>,
 }
 
 /// The right to settle an order, until dropped.
@@ -63,12 +70,59 @@ impl Leases {
         Ok(Some(lease))
     }
 
+    /// Makes the lane this process's for as long as the connection lasts; false while it is
+    /// another's.
+    pub(super) async fn own(&self, lane: &Lane) -> Result<bool, ApiError> {
+        let connection = self.connection().await?;
+        if self.owns(lane).await {
+            return Ok(true);
+        }
+        let row = sql::query_opt(
+            &*connection,
+            "SELECT pg_try_advisory_lock(hashtextextended($1, $2))",
+            &[&format!("{}:{}", lane.event.0, lane.provider), &SEED],
+        )
+        .await?;
+        let taken = row.is_some_and(|row| row.get(0));
+        let mut slot = self.connection.lock().await;
+        match slot.as_mut() {
+            Some(link) if taken && Arc::ptr_eq(&link.connection, &connection) => {
+                link.lanes.insert(lane.clone());
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the lane is this process's.
+    pub(super) async fn owns(&self, lane: &Lane) -> bool {
+        let slot = self.connection.lock().await;
+        slot.as_ref()
+            .is_some_and(|link| !link.connection.is_closed() && link.lanes.contains(lane))
+    }
+
+    /// Lets go of everything: the connection goes back to the pool.
+    pub(super) async fn let_go(&self) {
+        let Some(link) = self.connection.lock().await.take() else {
+            return;
+        };
+        let unlocked = sql::query_opt(&*link.connection, "SELECT pg_advisory_unlock_all()", &[]);
+        if let Err(error) = unlocked.await {
+            tracing::debug!(?error, "leases went with their connection");
+        }
+    }
+
     async fn connection(&self) -> Result<Arc<Object>, ApiError> {
         let mut slot = self.connection.lock().await;
-        match slot.as_ref().filter(|connection| !connection.is_closed()) {
-            Some(connection) => Ok(Arc::clone(connection)),
-            None => Ok(Arc::clone(slot.insert(Arc::new(self.pool.get().await?)))),
+        if let Some(link) = slot.as_ref().filter(|link| !link.connection.is_closed()) {
+            return Ok(Arc::clone(&link.connection));
         }
+        let connection = Arc::new(self.pool.get().await?);
+        *slot = Some(Link {
+            connection: Arc::clone(&connection),
+            lanes: HashSet::new(),
+        });
+        Ok(connection)
     }
 
     fn held(&self) -> MutexGuard<'_, HashSet<OrderId>> {

@@ -1,23 +1,27 @@
 //! The purchase: how an order gets from "accepted" to its tickets, or to "nothing was charged".
 //!
 //! What an order goes through here, in order:
-//! 1. it was written with a row in the [`outbox`], and the `relay` appends that to the event's
-//!    `stream` in Redis (without Redis, it hands it straight to the lanes);
-//! 2. the `consumer` of some worker reads it, and puts it into its provider's lane on the `desk`;
+//! 1. it was written with a row in the [`outbox`], and the `relay` appends that to the `stream` of
+//!    its event and provider in Redis (without Redis, it hands it straight to the lanes);
+//! 2. the `consumer` of the worker whose lane that is reads it, and puts it on the `desk`;
 //! 3. there, under a `lease`, [`settle`] takes step after step: starts the payment, and rests
-//!    while the buyer pays;
+//!    while the buyer pays; each request to the provider keeps to its [`pace`];
 //! 4. the provider's `webhook`, or `reconcile` when its time has come, writes another outbox row,
 //!    and [`settle`] goes on: sells the seats, takes the money, issues the tickets, or lets go of
 //!    both.
 //!
-//! PostgreSQL remembers everything; Redis only spreads the work.
+//! Money is entered in the [`ledger`] as it moves. What fails again and again becomes a [`dead`]
+//! letter. PostgreSQL remembers everything; Redis only spreads the work.
 
 mod consumer;
+pub(crate) mod dead;
 mod desk;
 mod facts;
+mod gauges;
 mod lease;
 pub(crate) mod ledger;
 pub mod outbox;
+pub mod pace;
 mod provider;
 mod reconcile;
 mod record;

@@ -1,6 +1,7 @@
 //! The outbox: "look at this order", committed together with whatever makes looking worthwhile.
 
 use super::sql;
+use crate::app::App;
 use crate::error::ApiError;
 use catraca_domain::ids::{EventNumber, OrderId};
 use deadpool_postgres::{GenericClient, Transaction};
@@ -19,6 +20,25 @@ pub struct Job {
     pub order: OrderId,
     /// Its provider, whose calls are bounded.
     pub provider: String,
+}
+
+/// One event's orders with one provider: worked off in order, by one worker at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lane {
+    /// The event.
+    pub event: EventNumber,
+    /// The provider's name.
+    pub provider: String,
+}
+
+impl Job {
+    /// Where it is worked off.
+    pub fn lane(&self) -> Lane {
+        Lane {
+            event: self.event,
+            provider: self.provider.clone(),
+        }
+    }
 }
 
 /// Asks for a look at an order. A row that nobody has taken up yet will do: whoever takes it
@@ -57,34 +77,43 @@ pub async fn ask_anew(
     Ok(())
 }
 
-/// The look was taken. Returns how long the row had waited, in seconds, or nothing when it was
-/// marked before.
+/// The look was taken; marking it again does nothing.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn done<C: GenericClient>(client: &C, job: &Job) -> Result<Option<f64>, ApiError> {
-    let row = sql::query_opt(
+pub(super) async fn done<C: GenericClient>(client: &C, job: &Job) -> Result<(), ApiError> {
+    sql::execute(
         client,
         "UPDATE outbox SET done_at = now(), relayed_at = coalesce(relayed_at, now())
-         WHERE event_id = $1 AND outbox_id = $2 AND done_at IS NULL
-         RETURNING extract(epoch FROM now() - created_at)::float8",
+         WHERE event_id = $1 AND outbox_id = $2 AND done_at IS NULL",
         &[&job.event.0, &job.outbox],
     )
     .await?;
-    Ok(row.map(|row| row.get(0)))
+    Ok(())
 }
 
-/// Orders whose time has come to be looked at unasked, at most `limit`; pushes their next time
-/// away so that a look that never happens is asked for again. Returns how many.
+/// Orders whose time has come to be looked at unasked; pushes their next time away so that a look
+/// that never happens is asked for again. At most so many that no lane has more than `ahead` rows
+/// waiting: what buyers and providers ask for goes first. Returns how many.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn ask_for_due<C: GenericClient>(client: &C, limit: i64) -> Result<u64, ApiError> {
+pub(super) async fn ask_for_due<C: GenericClient>(client: &C, ahead: i64) -> Result<u64, ApiError> {
     sql::execute(
         client,
-        "WITH due AS (
-             SELECT event_id, order_id FROM orders WHERE next_look_at <= now()
-             ORDER BY next_look_at LIMIT $1 FOR UPDATE SKIP LOCKED
+        "WITH waiting AS (
+             SELECT o.event_id, o.provider, count(*) AS jobs
+             FROM outbox x JOIN orders o USING (event_id, order_id)
+             WHERE x.done_at IS NULL GROUP BY o.event_id, o.provider
+         ), ranked AS (
+             SELECT event_id, order_id, provider, next_look_at, row_number() OVER
+                 (PARTITION BY event_id, provider ORDER BY next_look_at) AS place
+             FROM orders WHERE next_look_at <= now()
+         ), due AS (
+             SELECT o.event_id, o.order_id FROM orders o JOIN ranked r USING (event_id, order_id)
+             LEFT JOIN waiting w ON w.event_id = r.event_id AND w.provider = r.provider
+             WHERE r.place <= $1 - coalesce(w.jobs, 0)
+             FOR UPDATE OF o SKIP LOCKED
          ), moved AS (
              UPDATE orders o SET next_look_at = now() + interval '30 seconds'
              FROM due d WHERE o.event_id = d.event_id AND o.order_id = d.order_id
@@ -94,23 +123,60 @@ pub(super) async fn ask_for_due<C: GenericClient>(client: &C, limit: i64) -> Res
          SELECT event_id, order_id FROM moved m WHERE NOT EXISTS (
              SELECT FROM outbox x WHERE x.event_id = m.event_id AND x.order_id = m.order_id
                  AND x.relayed_at IS NULL AND x.done_at IS NULL)",
-        &[&limit],
+        &[&ahead],
     )
     .await
 }
 
-/// Whether the look was taken already.
+/// A job that a worker has begun.
+pub(super) struct Begun {
+    /// How often it has been, this time included.
+    pub(super) starts: i32,
+    /// The first time: how long it had waited for that, in seconds.
+    pub(super) waited_seconds: Option<f64>,
+}
+
+/// Begins a job; nothing when it was done already. What is begun first in a lane has the lower
+/// `begun`.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn is_done<C: GenericClient>(client: &C, job: &Job) -> Result<bool, ApiError> {
+pub(super) async fn begin<C: GenericClient>(
+    client: &C,
+    job: &Job,
+) -> Result<Option<Begun>, ApiError> {
     let row = sql::query_opt(
         client,
-        "SELECT done_at IS NOT NULL FROM outbox WHERE event_id = $1 AND outbox_id = $2",
+        "UPDATE outbox SET starts = starts + 1, begun_at = coalesce(begun_at, now()),
+                begun = coalesce(begun, nextval('outbox_begun'))
+         WHERE event_id = $1 AND outbox_id = $2 AND done_at IS NULL
+         RETURNING starts, CASE WHEN starts = 1
+             THEN extract(epoch FROM begun_at - created_at)::float8 END",
         &[&job.event.0, &job.outbox],
     )
     .await?;
-    Ok(row.is_none_or(|row| row.get(0)))
+    Ok(row.map(|row| Begun {
+        starts: row.get(0),
+        waited_seconds: row.get(1),
+    }))
+}
+
+/// A job could not be worked off: it comes again later, with jitter. Returns how often it has
+/// failed.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn failed(app: &App, job: &Job) -> Result<i32, ApiError> {
+    let row = sql::query_opt(
+        &app.db.get().await?,
+        "UPDATE outbox SET failures = failures + 1, relayed_at = NULL, stream_id = NULL,
+                not_before = now() + make_interval(secs =>
+                    (0.5 + random()) * power(2, LEAST(failures, 5)))
+         WHERE event_id = $1 AND outbox_id = $2 AND done_at IS NULL RETURNING failures",
+        &[&job.event.0, &job.outbox],
+    )
+    .await?;
+    Ok(row.map_or(0, |row| row.get(0)))
 }
 
 /// The next rows to relay, locked; none while another worker relays or there are none.
@@ -127,6 +193,7 @@ pub(super) async fn next_unrelayed(
         "SELECT x.event_id, x.outbox_id, x.order_id, o.provider
          FROM outbox x JOIN orders o USING (event_id, order_id)
          WHERE x.relayed_at IS NULL AND x.done_at IS NULL
+           AND (x.not_before IS NULL OR x.not_before <= now())
          ORDER BY x.outbox_id LIMIT $1 FOR UPDATE OF x SKIP LOCKED",
         &[&limit],
     )
@@ -168,7 +235,7 @@ pub(super) async fn relayed(
 
 /// A row that was relayed a while ago and is not done.
 pub(super) struct Overdue {
-    pub(super) event: EventNumber,
+    pub(super) lane: Lane,
     pub(super) outbox: i64,
     pub(super) stream_id: Option<String>,
 }
@@ -180,14 +247,18 @@ pub(super) async fn overdue<C: GenericClient>(
 ) -> Result<Vec<Overdue>, ApiError> {
     let rows = sql::query(
         client,
-        "SELECT event_id, outbox_id, stream_id FROM outbox
-         WHERE done_at IS NULL AND relayed_at < now() - interval '10 seconds'
-         ORDER BY relayed_at LIMIT $1",
+        "SELECT x.event_id, x.outbox_id, x.stream_id, o.provider
+         FROM outbox x JOIN orders o USING (event_id, order_id)
+         WHERE x.done_at IS NULL AND x.relayed_at < now() - interval '10 seconds'
+         ORDER BY x.relayed_at LIMIT $1",
         &[&limit],
     )
     .await?;
     let overdue = rows.iter().map(|row| Overdue {
-        event: EventNumber(row.get(0)),
+        lane: Lane {
+            event: EventNumber(row.get(0)),
+            provider: row.get(3),
+        },
         outbox: row.get(1),
         stream_id: row.get(2),
     });
@@ -205,26 +276,32 @@ pub(super) async fn look_again<C: GenericClient>(
         "UPDATE outbox SET relayed_at = CASE WHEN $3 THEN now() END,
                 stream_id = CASE WHEN $3 THEN stream_id END
          WHERE event_id = $1 AND outbox_id = $2 AND done_at IS NULL",
-        &[&row.event.0, &row.outbox, &there],
+        &[&row.lane.event.0, &row.outbox, &there],
     )
     .await?;
     Ok(())
 }
 
-/// Events with undone rows: how many, and how long the oldest has waited, in seconds.
+/// Lanes with undone rows: how many, and how long the oldest has waited, in seconds.
 pub(super) async fn backlog<C: GenericClient>(
     client: &C,
-) -> Result<Vec<(EventNumber, i64, f64)>, ApiError> {
+) -> Result<Vec<(Lane, i64, f64)>, ApiError> {
     let rows = sql::query(
         client,
-        "SELECT event_id, count(*), extract(epoch FROM now() - min(created_at))::float8
-         FROM outbox WHERE done_at IS NULL GROUP BY event_id",
+        "SELECT o.event_id, o.provider, count(*),
+                extract(epoch FROM now() - min(x.created_at))::float8
+         FROM outbox x JOIN orders o USING (event_id, order_id)
+         WHERE x.done_at IS NULL GROUP BY o.event_id, o.provider",
         &[],
     )
     .await?;
-    let backlog = rows
-        .iter()
-        .map(|row| (EventNumber(row.get(0)), row.get(1), row.get(2)));
+    let backlog = rows.iter().map(|row| {
+        let lane = Lane {
+            event: EventNumber(row.get(0)),
+            provider: row.get(1),
+        };
+        (lane, row.get(2), row.get(3))
+    });
     Ok(backlog.collect())
 }
 

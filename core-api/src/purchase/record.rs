@@ -8,6 +8,7 @@ use super::sql;
 use crate::app::App;
 use crate::db::expect_rows;
 use crate::error::ApiError;
+use crate::fail_point;
 use crate::holds::sale::{self, Sale};
 use catraca_domain::settlement::{OrderStatus, Payment};
 use catraca_payments::Started;
@@ -96,7 +97,9 @@ pub(super) async fn started(
     .await?;
     expect_rows(touched, 1, "payment opened")?;
     set_status(&tx, facts, OrderStatus::AwaitingPayment, None).await?;
+    fail_point::pass("step written, not committed");
     tx.commit().await?;
+    fail_point::pass("step committed");
     Ok(Written::Yes)
 }
 
@@ -112,7 +115,9 @@ pub(super) async fn payment(app: &App, facts: &Facts, known: &Known) -> Result<(
     )
     .await?;
     write_payment(&tx, facts, known).await?;
+    fail_point::pass("step written, not committed");
     tx.commit().await?;
+    fail_point::pass("step committed");
     Ok(())
 }
 
@@ -232,7 +237,9 @@ pub(super) async fn sell(app: &App, facts: &Facts, again: bool) -> Result<Writte
             expect_rows(touched, 1, "seats gone")?;
         }
     }
+    fail_point::pass("step written, not committed");
     tx.commit().await?;
+    fail_point::pass("step committed");
     app.catalogue
         .hold_changed(app, facts.deal.event, facts.deal.hold);
     Ok(Written::Yes)
@@ -278,7 +285,9 @@ pub(super) async fn finish_paid(
         &[&event.0, &facts.jti.0],
     )
     .await?;
+    fail_point::pass("step written, not committed");
     tx.commit().await?;
+    fail_point::pass("step committed");
     app.sessions.ended(facts.jti);
     Ok(Written::Yes)
 }
@@ -316,7 +325,9 @@ pub(super) async fn close(
     let revoked = book.totals.revoke_all();
     book.enter(&tx, revoked).await?;
     set_status(&tx, facts, status, failure).await?;
+    fail_point::pass("step written, not committed");
     tx.commit().await?;
+    fail_point::pass("step committed");
     app.catalogue
         .hold_changed(app, facts.deal.event, facts.deal.hold);
     Ok(Written::Yes)
@@ -364,7 +375,9 @@ pub(super) async fn refund_row(
     )
     .await?
     .ok_or_else(|| ApiError::internal("a refund that was just written is not there"))?;
+    fail_point::pass("step written, not committed");
     tx.commit().await?;
+    fail_point::pass("step committed");
     Ok(RefundRow {
         id: row.get(0),
         amount_minor: row.get(1),
@@ -434,7 +447,9 @@ pub(super) async fn part_completed(app: &App, facts: &Facts, id: Uuid) -> Result
     expect_rows(touched, 1, "part written")?;
     let mut book = Book::open(&tx, facts.deal.event, facts.deal.order).await?;
     book.enter_seen(&tx).await?;
+    fail_point::pass("step written, not committed");
     tx.commit().await?;
+    fail_point::pass("step committed");
     Ok(())
 }
 
@@ -483,7 +498,7 @@ pub(super) async fn wait(
     let touched = sql::execute(
         &client,
         "UPDATE orders SET looks = looks + 1, next_look_at = LEAST(
-             now() + make_interval(secs => (0.9 + 0.2 * random())
+             now() + make_interval(secs => (0.75 + 0.5 * random())
                  * GREATEST($3, LEAST($4, 2 * power(2, LEAST(looks, 4))))),
              CASE WHEN $5 > now() THEN $5 + interval '50 milliseconds' END)
          WHERE event_id = $1 AND order_id = $2",

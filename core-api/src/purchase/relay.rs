@@ -1,12 +1,14 @@
 //! From the outbox to the stream, in order. Without Redis, from the outbox straight to this
 //! worker's own lanes: slower, never stuck.
 
+use super::dead;
 use super::desk::Desk;
-use super::outbox::{self, Job};
+use super::outbox::{self, Job, Lane};
 use super::sql;
 use crate::error::ApiError;
-use catraca_domain::ids::EventNumber;
+use crate::fail_point;
 use redis::RedisResult;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -72,20 +74,46 @@ impl Relay<'_> {
         };
         let ids = self.append(&jobs).await;
         let direct = ids.is_none();
+        let jobs = if direct { self.mine(jobs).await? } else { jobs };
+        if jobs.is_empty() {
+            return Ok(0);
+        }
+        fail_point::pass("in the stream, not marked");
         outbox::relayed(&tx, &jobs, ids.as_deref()).await?;
         tx.commit().await?;
+        fail_point::pass("relayed");
         drop(client);
         let relayed = jobs.len();
         let way = if direct { "direct" } else { "stream" };
         metrics::counter!("catraca_purchase_relayed_total", "way" => way).increment(relayed as u64);
         if direct {
             for job in jobs {
-                self.desk.take(job, None).await;
+                self.desk.take(job, None);
             }
         } else {
             self.desk.wake.notify_one();
         }
         Ok(relayed)
+    }
+
+    /// Of these the jobs of this worker's lanes, as far as there is room in them: the rest waits in
+    /// the outbox, or is another worker's.
+    async fn mine(&self, jobs: Vec<Job>) -> Result<Vec<Job>, ApiError> {
+        let mut room: HashMap<Lane, usize> = HashMap::new();
+        let mut mine = Vec::new();
+        for job in jobs {
+            let lane = job.lane();
+            if !room.contains_key(&lane) {
+                let mine = self.desk.own(&lane).await?;
+                room.insert(lane.clone(), if mine { self.desk.room(&lane) } else { 0 });
+            }
+            let left = room.entry(lane).or_default();
+            if *left > 0 {
+                *left -= 1;
+                mine.push(job);
+            }
+        }
+        Ok(mine)
     }
 
     /// The entries' ids, or nothing when Redis is away.
@@ -119,6 +147,8 @@ impl Relay<'_> {
                 &[],
             )
             .await?;
+            let unshown = "UPDATE dead_letters SET stream_id = NULL WHERE resolution IS NULL";
+            sql::execute(&client, unshown, &[]).await?;
             tracing::warn!(rows, "Redis has lost the streams; relaying again");
         }
         Ok(())
@@ -127,10 +157,11 @@ impl Relay<'_> {
     /// Rows relayed a while ago and not done: still in the stream or in hand, or lost.
     async fn rescue(&self) -> Result<(), ApiError> {
         let client = self.desk.app.db.get().await?;
+        dead::show(&client, &self.desk.streams, BATCH).await?;
         for row in outbox::overdue(&client, BATCH).await? {
-            let there = self.desk.has(row.event, row.outbox)
+            let there = self.desk.has(row.lane.event, row.outbox)
                 || self
-                    .in_stream(row.event, row.stream_id.as_deref())
+                    .in_stream(&row.lane, row.stream_id.as_deref())
                     .await
                     .unwrap_or(false);
             outbox::look_again(&client, &row, there).await?;
@@ -138,9 +169,9 @@ impl Relay<'_> {
         Ok(())
     }
 
-    async fn in_stream(&self, event: EventNumber, id: Option<&str>) -> RedisResult<bool> {
+    async fn in_stream(&self, lane: &Lane, id: Option<&str>) -> RedisResult<bool> {
         match id {
-            Some(id) => self.desk.streams.has(event, id).await,
+            Some(id) => self.desk.streams.has(lane, id).await,
             None => Ok(false),
         }
     }

@@ -21,6 +21,7 @@ use super::provider::{self, AtProvider, Known, NoAnswer, Price};
 use super::record::{self, Written};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::fail_point;
 use crate::orders::changes;
 use catraca_domain::ids::{EventNumber, OrderId};
 use catraca_domain::money::Money;
@@ -55,7 +56,11 @@ pub type Fuse<'a> = &'a (dyn Fn(&'static str) -> Result<(), ApiError> + Sync);
 /// # Errors
 /// The database's. The provider's are none: the order waits.
 pub async fn settle(app: &App, event: EventNumber, order: OrderId) -> Result<Outcome, ApiError> {
-    settle_until(app, event, order, &|_| Ok(())).await
+    let pass = |point| {
+        fail_point::pass(point);
+        Ok(())
+    };
+    settle_until(app, event, order, &pass).await
 }
 
 /// [`settle`], stopped where the fuse says so.

@@ -4,6 +4,7 @@
 use super::{outbox, sql};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::fail_point;
 use crate::http::body::bytes_rejected;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -40,7 +41,9 @@ pub(super) async fn receive(
     let mut client = app.db.get().await?;
     let tx = client.transaction().await?;
     let new = record(&tx, provider, &event).await?;
+    fail_point::pass("webhook written, not committed");
     tx.commit().await?;
+    fail_point::pass("webhook committed, not answered");
     count(provider, if new { "new" } else { "repeated" });
     Ok(StatusCode::OK)
 }

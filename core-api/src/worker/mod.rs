@@ -5,6 +5,7 @@ use crate::error::ApiError;
 use crate::{holds, rooms};
 use std::future::Future;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +28,14 @@ pub async fn run(app: App, shutdown: impl Future<Output = ()> + Send) -> anyhow:
     tasks.close();
     tasks.wait().await;
     Ok(())
+}
+
+/// `/metrics`, `/healthz` and `/readyz` of a worker, for as long as the process lives.
+pub async fn show(app: App, listener: TcpListener) {
+    let router = crate::metrics::router().with_state(app);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the worker's metrics are not shown any more");
+    }
 }
 
 /// Does `work` again and again, `pause` between, until stopped. A failure is logged, and the next

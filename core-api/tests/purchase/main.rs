@@ -6,9 +6,15 @@
 
 mod buying;
 mod crash;
+mod dead;
 mod killed;
+mod kills;
+mod lanes;
 mod late;
+mod orderings;
+mod pace;
 mod partial;
+mod quarantine;
 mod redis_lost;
 mod refund;
 mod support;

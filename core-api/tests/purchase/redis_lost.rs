@@ -61,7 +61,7 @@ async fn another_worker_takes_over_where_one_stopped() {
     shop.close().await;
 }
 
-/// A worker read an entry and died: its entry is taken over once it has lain for 5 s.
+/// A worker read an entry and died: whoever takes its lane over begins with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_workers_entries_are_taken_over() {
     let shop = Shop::open().await;
@@ -70,7 +70,7 @@ async fn a_dead_workers_entries_are_taken_over() {
     let order = shop.order(&ana, hold, "card").await;
     let client = redis::Client::open(shop.redis_url()).unwrap();
     let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-    let stream = format!("purchase:{{{}}}", shop.event.0);
+    let stream = format!("purchase:{{{}}}:card", shop.event.0);
     let outbox = shop.count("SELECT outbox_id FROM outbox").await;
     let (id, _, (), _): (String, i64, (), redis::Value) = redis::pipe()
         .cmd("XADD")
@@ -83,8 +83,8 @@ async fn a_dead_workers_entries_are_taken_over() {
         .arg("provider")
         .arg("card")
         .cmd("SADD")
-        .arg("purchase:streams")
-        .arg(shop.event.0)
+        .arg("purchase:lanes")
+        .arg(format!("{}:card", shop.event.0))
         .cmd("XGROUP")
         .arg("CREATE")
         .arg(&stream)

@@ -2,6 +2,7 @@
 
 use catraca_core::app::App;
 use catraca_core::config::Config;
+use catraca_core::purchase::pace::{Pace, Rates};
 use catraca_core::{db, purchase};
 use catraca_domain::admission::Admission;
 use catraca_domain::ids::{EventNumber, HoldId, Jti, Lane, OrderId, VisitorId};
@@ -55,7 +56,7 @@ pub(crate) struct Buyer {
     pub(crate) cookies: String,
 }
 
-async fn listen() -> (TcpListener, String) {
+pub(crate) async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     (listener, address)
@@ -102,11 +103,13 @@ fn config(core: &str, database: &str, redis: &str) -> Config {
 }
 
 /// What the payment providers' adapters are told.
-fn provider_settings(sandbox: &str) -> [(&'static str, &str); 7] {
+pub(crate) fn provider_settings(sandbox: &str) -> [(&'static str, &str); 8] {
     [
         ("CATRACA_CARD_API_URL", sandbox),
         ("CATRACA_CARD_SECRET_KEY", "sk_test_1"),
-        ("CATRACA_CARD_WEBHOOK_SECRETS", CARD_WEBHOOK_SECRET),
+        // Two, as while one is replaced.
+        ("CATRACA_CARD_WEBHOOK_SECRETS", "whsec_next,whsec_test"),
+        ("CATRACA_PIX", "on"),
         ("CATRACA_PAYPAL_API_URL", sandbox),
         ("CATRACA_PAYPAL_CLIENT_ID", "client"),
         ("CATRACA_PAYPAL_CLIENT_SECRET", "secret"),
@@ -114,29 +117,69 @@ fn provider_settings(sandbox: &str) -> [(&'static str, &str); 7] {
     ]
 }
 
-fn providers(sandbox: &str) -> Registry {
+fn providers(sandbox: &str, pace: Pace) -> Registry {
     let settings = provider_settings(sandbox);
     let find = |name: &str| settings.iter().find(|(known, _)| *known == name);
-    Registry::from_settings(&|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap()
+    let settings = |name: &str| find(name).map(|(_, value)| (*value).to_owned());
+    Registry::through(&settings, std::sync::Arc::new(pace)).unwrap()
+}
+
+/// What may differ between shops.
+pub(crate) struct Options {
+    /// Else one of the test server's databases.
+    pub(crate) redis_url: Option<String>,
+    /// Where webhooks go; else to the shop.
+    pub(crate) webhooks: Webhooks,
+    /// Requests a second, by provider: `card=50`.
+    pub(crate) rates: String,
+    pub(crate) seats: i32,
+}
+
+pub(crate) enum Webhooks {
+    ToShop,
+    To(String),
+    Nowhere,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            redis_url: None,
+            webhooks: Webhooks::ToShop,
+            rates: String::new(),
+            seats: SEATS,
+        }
+    }
 }
 
 impl Shop {
     /// A shop that takes orders; nobody works on them yet.
     pub(crate) async fn open() -> Self {
-        Self::open_with(redis_url(), true).await
+        Self::open_with(Options::default()).await
     }
 
     /// The same without webhooks: only asking tells what became of a payment.
     pub(crate) async fn open_deaf() -> Self {
-        Self::open_with(redis_url(), false).await
+        let webhooks = Webhooks::Nowhere;
+        Self::open_with(Options {
+            webhooks,
+            ..Options::default()
+        })
+        .await
     }
 
     /// The same without Redis.
     pub(crate) async fn open_without_redis() -> Self {
-        Self::open_with("redis://127.0.0.1:1/".to_owned(), true).await
+        let redis_url = Some("redis://127.0.0.1:1/".to_owned());
+        Self::open_with(Options {
+            redis_url,
+            ..Options::default()
+        })
+        .await
     }
 
-    async fn open_with(redis_url: String, webhooks: bool) -> Self {
+    pub(crate) async fn open_with(options: Options) -> Self {
+        let redis_url = options.redis_url.unwrap_or_else(redis_url);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (core_listener, core) = listen().await;
         let (sandbox_listener, sandbox) = listen().await;
@@ -155,8 +198,10 @@ impl Shop {
                 Uuid::new_v4()
             ),
         ];
-        if webhooks {
-            flags.push(format!("--webhook-base={core}"));
+        match &options.webhooks {
+            Webhooks::ToShop => flags.push(format!("--webhook-base={core}")),
+            Webhooks::To(address) => flags.push(format!("--webhook-base={address}")),
+            Webhooks::Nowhere => {}
         }
         let sandbox_config = catraca_sandbox::Config::try_parse_from(flags).unwrap();
         let shutdown = stop.clone().cancelled_owned();
@@ -178,7 +223,19 @@ impl Shop {
             .unwrap();
         let config = config(&core, &format!("/{database}"), &redis_url);
         db::migrate(&db::pool(&config).unwrap()).await.unwrap();
-        let app = App::with_providers(config, providers(&sandbox))
+        let client = redis::Client::open(redis_url.as_str()).unwrap();
+        let manager = redis::aio::ConnectionManager::new_lazy_with_config(
+            client,
+            redis::aio::ConnectionManagerConfig::new(),
+        );
+        let rates: Rates = options
+            .rates
+            .split(',')
+            .filter_map(|rate| rate.split_once('='))
+            .map(|(provider, rate)| (provider.to_owned(), rate.parse().unwrap()))
+            .collect();
+        let pace = Pace::new(&manager.unwrap(), &rates, 2);
+        let app = App::with_providers(config, providers(&sandbox, pace))
             .await
             .unwrap();
         let mut redis = app.redis.clone();
@@ -187,7 +244,7 @@ impl Shop {
             .clone()
             .serve(core_listener, stop.clone().cancelled_owned());
         tasks.spawn(serving);
-        let event = furnish(&app).await;
+        let event = furnish(&app, options.seats).await;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -216,8 +273,14 @@ impl Shop {
 
     /// A worker in a process of its own, killed when dropped.
     pub(crate) fn worker_process(&self) -> tokio::process::Child {
-        tokio::process::Command::new(env!("CARGO_BIN_EXE_catraca-core"))
-            .arg("worker")
+        self.process("worker").spawn().unwrap()
+    }
+
+    /// The program in a role of its own, killed when dropped.
+    pub(crate) fn process(&self, role: &str) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_catraca-core"));
+        command
+            .arg(role)
             .args(flags(
                 &self.core,
                 &format!("/{}", self.database),
@@ -225,9 +288,96 @@ impl Shop {
             ))
             .envs(provider_settings(&self.sandbox))
             .env("RUST_LOG", "warn")
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
+            .kill_on_drop(true);
+        command
+    }
+
+    /// So many orders of one seat each, from seat `first` on, queued in one transaction, with the
+    /// providers taking turns. Nobody looks after them.
+    pub(crate) async fn queue(&self, first: i32, count: i32, providers: &[&str]) -> Vec<OrderId> {
+        let ana = self.buyer("crowd").await;
+        let mut db = self.db().await;
+        let tx = db.transaction().await.unwrap();
+        let mut orders = Vec::new();
+        for (place, &provider) in (first..first + count).zip(providers.iter().cycle()) {
+            let (hold, order) = (
+                self.event.scoped_id(rand::random()),
+                self.event.scoped_id(rand::random()),
+            );
+            let seats = json!([{ "section": "A", "row": "1", "seat": (place + 1).to_string(),
+                                 "ordinal": place, "price_minor": PRICE_MINOR }]);
+            tx.execute(
+                "INSERT INTO holds (event_id, hold_id, jti, account_id, quantity, amount_minor,
+                                    seats, expires_at)
+                 VALUES ($1, $2, $3, $4, 1, $5, $6, now() + interval '20 minutes')",
+                &[
+                    &self.event.0,
+                    &hold,
+                    &ana.jti.0,
+                    &ana.account,
+                    &PRICE_MINOR,
+                    &seats,
+                ],
+            )
+            .await
+            .unwrap();
+            tx.execute(
+                "UPDATE seats SET state = 'held', hold_id = $3,
+                        held_until = now() + interval '20 minutes'
+                 WHERE event_id = $1 AND ordinal = $2",
+                &[&self.event.0, &place, &hold],
+            )
+            .await
+            .unwrap();
+            tx.execute(
+                "INSERT INTO orders (event_id, order_id, hold_id, jti, account_id, provider,
+                                     amount_minor, currency, next_look_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'BRL', now() + interval '5 seconds')",
+                &[
+                    &self.event.0,
+                    &order,
+                    &hold,
+                    &ana.jti.0,
+                    &ana.account,
+                    &provider,
+                    &PRICE_MINOR,
+                ],
+            )
+            .await
+            .unwrap();
+            tx.execute(
+                "INSERT INTO payments (event_id, order_id, provider) VALUES ($1, $2, $3)",
+                &[&self.event.0, &order, &provider],
+            )
+            .await
+            .unwrap();
+            purchase::outbox::ask(&tx, self.event, OrderId(order))
+                .await
+                .unwrap();
+            orders.push(OrderId(order));
+        }
+        tx.commit().await.unwrap();
+        orders
+    }
+
+    /// Waits until a query counts so many.
+    pub(crate) async fn until_count(&self, sql: &str, expected: i64) {
+        let mut found = -1;
+        for _ in 0..1200 {
+            found = self.count(sql).await;
+            if found == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{found} instead of {expected} after 60 s: {sql}");
+    }
+
+    /// Makes the sandbox misbehave.
+    pub(crate) async fn fault(&self, fault: &Value) {
+        let url = format!("{}/sandbox/faults", self.sandbox);
+        let reply = self.http.post(url).json(fault).send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), 201);
     }
 
     /// The Redis of this shop.
@@ -511,6 +661,15 @@ impl Shop {
         assert!(ended.is_ok(), "the shop did not stop within 10 s");
     }
 
+    /// Takes the shop down as it is, with work under way.
+    pub(crate) async fn abandon(self) {
+        self.stop.cancel();
+        self.app.db.close();
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.database);
+        let admin = self.admin.get().await.unwrap();
+        admin.batch_execute(&drop).await.unwrap();
+    }
+
     async fn audit(&self) {
         assert_eq!(
             self.count("SELECT coalesce(sum(amount_minor), 0)::bigint FROM ledger_legs")
@@ -519,7 +678,10 @@ impl Shop {
             "the ledger does not balance"
         );
         let all = self.seats("free").await + self.seats("held").await + self.seats("sold").await;
-        assert_eq!(all, i64::from(SEATS), "free + held + sold = capacity");
+        let capacity = self
+            .count("SELECT sum(capacity)::bigint FROM sections")
+            .await;
+        assert_eq!(all, capacity, "free + held + sold = capacity");
         let url = format!("{}/sandbox/ledger", self.sandbox);
         let ledger: Value = self
             .http
@@ -596,7 +758,7 @@ impl Shop {
 }
 
 /// One event, one section of a single row.
-async fn furnish(app: &App) -> EventNumber {
+async fn furnish(app: &App, seats: i32) -> EventNumber {
     let db = app.db.get().await.unwrap();
     let row = db
         .query_one(
@@ -612,14 +774,14 @@ async fn furnish(app: &App) -> EventNumber {
     db.execute(
         "INSERT INTO sections (event_id, section, kind, capacity, price_minor, position)
          VALUES ($1, 'A', 'seated', $2, $3, 0)",
-        &[&event, &SEATS, &PRICE_MINOR],
+        &[&event, &seats, &PRICE_MINOR],
     )
     .await
     .unwrap();
     db.execute(
         "INSERT INTO seats (event_id, section, ordinal, row_label, seat_label, price_minor)
          SELECT $1, 'A', n, '1', (n + 1)::text, $3 FROM generate_series(0, $2 - 1) n",
-        &[&event, &SEATS, &PRICE_MINOR],
+        &[&event, &seats, &PRICE_MINOR],
     )
     .await
     .unwrap();

@@ -68,6 +68,44 @@ async fn forged_and_foreign_webhooks_are_refused() {
     shop.close().await;
 }
 
+/// While a secret is replaced, either is good, and no third.
+#[tokio::test(flavor = "multi_thread")]
+async fn either_secret_is_good_while_one_is_replaced() {
+    let shop = Shop::open_deaf().await;
+    let ana = shop.buyer("ana").await;
+    let hold = shop.hold(&ana, &[0]).await;
+    let order = shop.order(&ana, hold, "card").await.to_string();
+    for (id, secret, status) in [
+        ("evt_1", "whsec_next", 200),
+        ("evt_2", CARD_WEBHOOK_SECRET, 200),
+        ("evt_3", "whsec_third", 400),
+    ] {
+        let reply = deliver(&shop, "card", secret, &event(id, &order)).await;
+        assert_eq!(reply.status, status, "{id}");
+    }
+    // What a provider does while it knows both: two signatures, of which one is ours.
+    let raw = event("evt_4", &order).to_string();
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let ours = signature::sign(&Secret::from(CARD_WEBHOOK_SECRET), now, raw.as_bytes());
+    let theirs = signature::sign(&Secret::from("whsec_old"), now, raw.as_bytes());
+    let both = format!("{theirs},{}", ours.split_once(',').unwrap().1);
+    let request = shop.http.post(format!("{}/webhooks/card", shop.core));
+    let reply = Reply::of(request.header("stripe-signature", both).body(raw.clone())).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    // Late: rightly signed, but too long ago.
+    let old = signature::sign(
+        &Secret::from(CARD_WEBHOOK_SECRET),
+        now - 400,
+        raw.as_bytes(),
+    );
+    let request = shop.http.post(format!("{}/webhooks/card", shop.core));
+    Reply::of(request.header("stripe-signature", old).body(raw))
+        .await
+        .assert_problem(400, "bad_signature");
+    assert_eq!(shop.count("SELECT count(*) FROM webhook_events").await, 3);
+    shop.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_webhook_is_one_event() {
     let shop = Shop::open_deaf().await;

@@ -6,6 +6,7 @@ mod catalog;
 mod edge;
 mod onsale;
 mod operator;
+mod purchase;
 mod reserve;
 pub(crate) mod token;
 
@@ -32,6 +33,8 @@ enum Bench {
     Edge(edge::Options),
     /// Availability and seat maps, next to nginx serving the same bytes.
     Catalog(catalog::Options),
+    /// Ten thousand orders queued at once, fifty requests a second.
+    Purchase(purchase::Options),
     /// Holds and sales of places, against `pgbench` and a counter.
     Reserve(reserve::Options),
 }
@@ -75,6 +78,7 @@ pub(crate) async fn main(options: Options) -> anyhow::Result<bool> {
         Bench::Onsale(options) => onsale::run(options).await?,
         Bench::Edge(options) => edge::run(options).await?,
         Bench::Catalog(options) => catalog::run(options).await?,
+        Bench::Purchase(options) => purchase::run(options).await?,
         Bench::Reserve(options) => reserve::run(options).await?,
     };
     println!("{}", serde_json::to_string(&measured)?);

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use self::wire::Paid;
 use crate::registry::Settings;
 use crate::stripe::{self, Account, Names, StripeConfig};
-use crate::transport::{self, Reply};
+use crate::transport::{self, Outlet, Reply};
 use crate::{
     AdapterError, ConfigError, PaymentAdapter, PaymentStatus, Provider, ProviderRef, Refund,
     StartPayment, Started, WebhookError, WebhookEvent,
@@ -43,19 +43,19 @@ pub struct CardAdapter {
 /// (comma-separated). None of them: not configured.
 pub fn from_settings(
     settings: Settings<'_>,
-    client: &reqwest::Client,
+    outlet: &Outlet,
 ) -> Result<Option<Arc<dyn PaymentAdapter>>, ConfigError> {
     let Some(config) = StripeConfig::from_settings(settings)? else {
         return Ok(None);
     };
-    Ok(Some(Arc::new(CardAdapter::new(config, client.clone()))))
+    Ok(Some(Arc::new(CardAdapter::new(config, outlet.clone()))))
 }
 
 impl CardAdapter {
     /// An adapter over the given client.
-    pub fn new(config: StripeConfig, client: reqwest::Client) -> Self {
+    pub fn new(config: StripeConfig, outlet: impl Into<Outlet>) -> Self {
         Self {
-            account: Account::new(config, client),
+            account: Account::new(config, outlet.into().to(PROVIDER)),
         }
     }
 

@@ -26,7 +26,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::registry::Settings;
-use crate::transport::{self, Reply};
+use crate::transport::{self, Outlet, Reply};
 use crate::{
     AdapterError, ConfigError, PaymentAdapter, PaymentStatus, Provider, ProviderRef, Refund,
     StartPayment, Started, WebhookError, WebhookEvent,
@@ -52,7 +52,7 @@ pub struct PayPalConfig {
 #[derive(Debug)]
 pub struct PayPalAdapter {
     config: PayPalConfig,
-    client: reqwest::Client,
+    client: transport::Client,
     token: token::TokenCache,
 }
 
@@ -60,7 +60,7 @@ pub struct PayPalAdapter {
 /// them: not configured.
 pub fn from_settings(
     settings: Settings<'_>,
-    client: &reqwest::Client,
+    outlet: &Outlet,
 ) -> Result<Option<Arc<dyn PaymentAdapter>>, ConfigError> {
     const API_URL: &str = "CATRACA_PAYPAL_API_URL";
     const CLIENT_ID: &str = "CATRACA_PAYPAL_CLIENT_ID";
@@ -91,15 +91,15 @@ pub fn from_settings(
         ),
         webhook_id: values.3.ok_or(ConfigError::Missing(WEBHOOK_ID))?,
     };
-    Ok(Some(Arc::new(PayPalAdapter::new(config, client.clone()))))
+    Ok(Some(Arc::new(PayPalAdapter::new(config, outlet.clone()))))
 }
 
 impl PayPalAdapter {
     /// An adapter over the given client.
-    pub fn new(config: PayPalConfig, client: reqwest::Client) -> Self {
+    pub fn new(config: PayPalConfig, outlet: impl Into<Outlet>) -> Self {
         Self {
             config,
-            client,
+            client: outlet.into().to(PROVIDER),
             token: token::TokenCache::default(),
         }
     }
@@ -150,7 +150,7 @@ impl PayPalAdapter {
                     .header("Content-Type", "application/json")
                     .body(body.clone());
             }
-            let reply = transport::send(request).await?;
+            let reply = self.client.send(request).await?;
             if reply.status == http::StatusCode::UNAUTHORIZED && !renewed {
                 renewed = true;
                 self.token.forget(&token).await;

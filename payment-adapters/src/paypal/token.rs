@@ -35,7 +35,7 @@ impl TokenCache {
     pub(super) async fn get(
         &self,
         config: &PayPalConfig,
-        client: &reqwest::Client,
+        client: &transport::Client,
     ) -> Result<Secret, AdapterError> {
         let mut slot = self.0.lock().await;
         if let Some(token) = slot
@@ -59,7 +59,7 @@ impl TokenCache {
     }
 }
 
-async fn fetch(config: &PayPalConfig, client: &reqwest::Client) -> Result<Token, AdapterError> {
+async fn fetch(config: &PayPalConfig, client: &transport::Client) -> Result<Token, AdapterError> {
     let url = transport::join(&config.api_url, "v1/oauth2/token")?;
     let asked_at = Instant::now();
     let request = client
@@ -69,7 +69,7 @@ async fn fetch(config: &PayPalConfig, client: &reqwest::Client) -> Result<Token,
             Some(transport::text(&config.client_secret)?),
         )
         .form(&[("grant_type", "client_credentials")]);
-    let reply = transport::send(request).await?;
+    let reply = client.send(request).await?;
     if !reply.status.is_success() {
         return Err(reply
             .common_error()

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::registry::Settings;
 use crate::stripe::{self, Account, Names, StripeConfig};
+use crate::transport::Outlet;
 use crate::{
     AdapterError, ConfigError, PaymentAdapter, PaymentStatus, Provider, ProviderRef, Refund,
     StartPayment, Started, WebhookError, WebhookEvent,
@@ -41,7 +42,7 @@ pub struct PixAdapter {
 /// of its own.
 pub fn from_settings(
     settings: Settings<'_>,
-    client: &reqwest::Client,
+    outlet: &Outlet,
 ) -> Result<Option<Arc<dyn PaymentAdapter>>, ConfigError> {
     const SWITCH: &str = "CATRACA_PIX";
     match settings(SWITCH).as_deref().map(str::trim) {
@@ -60,14 +61,14 @@ pub fn from_settings(
     if let Some(secrets) = own.filter(|secrets| !secrets.is_empty()) {
         config.webhook_secrets = secrets;
     }
-    Ok(Some(Arc::new(PixAdapter::new(config, client.clone()))))
+    Ok(Some(Arc::new(PixAdapter::new(config, outlet.clone()))))
 }
 
 impl PixAdapter {
     /// An adapter over the given client.
-    pub fn new(config: StripeConfig, client: reqwest::Client) -> Self {
+    pub fn new(config: StripeConfig, outlet: impl Into<Outlet>) -> Self {
         Self {
-            account: Account::new(config, client),
+            account: Account::new(config, outlet.into().to(PROVIDER)),
         }
     }
 }

@@ -77,11 +77,11 @@ pub(crate) fn secrets(list: &str) -> Vec<Secret> {
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     config: StripeConfig,
-    client: reqwest::Client,
+    client: transport::Client,
 }
 
 impl Account {
-    pub(crate) fn new(config: StripeConfig, client: reqwest::Client) -> Self {
+    pub(crate) fn new(config: StripeConfig, client: transport::Client) -> Self {
         Self { config, client }
     }
 
@@ -130,7 +130,7 @@ impl Account {
         let request = request
             .bearer_auth(key)
             .header("Stripe-Version", STRIPE_VERSION);
-        transport::send(request).await
+        self.client.send(request).await
     }
 
     /// Reads an intent with its last charge.

@@ -7,7 +7,7 @@ use crate::logfile;
 use crate::part::Part;
 use crate::probe::Probe;
 
-/// How long the worker must have run to count as started.
+/// How long the migrations must have run to count as started.
 const SETTLED: Duration = Duration::from_millis(300);
 
 /// Answers requests.
@@ -22,8 +22,12 @@ pub fn serve(plan: &Plan) -> anyhow::Result<Part> {
 
 /// Does what nobody waits for: relay, purchases, sweeping, reconciling, telling the rooms.
 pub fn worker(plan: &Plan) -> anyhow::Result<Part> {
-    // It answers no requests, and a wrong setting ends it at once.
-    role(plan, "worker", "worker", Probe::Survives(SETTLED))
+    let probe = Probe::Http {
+        address: plan.ports.address("worker"),
+        path: "/readyz".to_owned(),
+    };
+    let part = role(plan, "worker", "worker", probe)?;
+    Ok(part.env("CATRACA_WORKER_LISTEN", plan.ports.address("worker")))
 }
 
 /// Brings the schema up to date.

@@ -20,6 +20,7 @@ use crate::secrets::Secrets;
 pub const PORT_NAMES: &[&str] = &[
     "edge",
     "core",
+    "worker",
     "postgres",
     "redis",
     "sandbox",
