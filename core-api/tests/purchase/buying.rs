@@ -228,7 +228,10 @@ async fn bad_orders_are_refused() {
         .await
         .assert_problem(404, "order_not_found");
     let providers = shop.get(&ana, "/api/v1/payment-providers").await;
-    assert_eq!(providers.body, json!({ "providers": ["card", "paypal"] }));
+    assert_eq!(
+        providers.body,
+        json!({ "providers": ["card", "paypal", "pix"] })
+    );
     assert_eq!(shop.count("SELECT count(*) FROM orders").await, 1);
     shop.close().await;
 }

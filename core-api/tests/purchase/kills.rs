@@ -152,6 +152,7 @@ async fn buy_on(shop: &Shop, dying: &str, seats: &AtomicI32, seed: u64, wanted: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn nobody_pays_twice_or_for_nothing_however_often_they_die() {
     let (wanted, seed) = (setting("KILLS", 60), setting("SEED", rand::random()));
     println!("KILLS={wanted} SEED={seed}");

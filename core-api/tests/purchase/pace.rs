@@ -80,7 +80,7 @@ async fn two_processes_share_the_limit() {
 
     // A provider that says "too many" is left alone as long as it asks.
     let leave = one.enter(card::PROVIDER).await.unwrap();
-    leave.end(Heard::TooMany(Some(Duration::from_secs(60))));
+    leave.end(Heard::TooMany(Some(Duration::from_mins(1))));
     let refused = one.enter(card::PROVIDER).await.err().unwrap();
     let AdapterError::RateLimited { retry_after } = refused else {
         panic!("{refused:?}");
