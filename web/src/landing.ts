@@ -1,16 +1,26 @@
 // The list of events.
 import { backoffMs, sleep } from './backoff';
-import { formatDate } from './clock';
+import { formatDate, secondsUntil } from './clock';
 import { byId, make, setText } from './dom';
 import { get } from './http';
 import { common, landing as words } from './text';
 import { events, type EventInfo } from './wire';
+
+/** What to know before coming: when the sale opens, and that an account is needed. */
+function notes({ entry }: EventInfo): HTMLElement[] {
+  const said: string[] = [];
+  const opens = entry?.opensAt ?? null;
+  if (opens !== null && secondsUntil(opens, Date.now()) > 0) said.push(words.opens(formatDate(opens)));
+  if (entry?.account === true) said.push(words.account);
+  return said.map((text) => make('p', { class: 'note' }, text));
+}
 
 function card(event: EventInfo): HTMLLIElement {
   return make('li', { class: 'card' },
     make('h3', {}, make('a', { href: `/e/${encodeURIComponent(event.event)}` }, event.title)),
     make('p', {}, make('time', { datetime: event.startsAt }, formatDate(event.startsAt))),
     make('p', {}, event.venue),
+    ...notes(event),
     make('p', { class: 'go', 'aria-hidden': 'true' }, words.go));
 }
 

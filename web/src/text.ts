@@ -24,6 +24,8 @@ export const landing = {
   eventsHeading: 'Events',
   empty: 'Nothing is on sale yet. Come back soon.',
   go: 'Get tickets',
+  opens: (date: string) => `Sale opens ${date}`,
+  account: 'One place in line for each account: you log in first.',
   noScript: 'The list needs JavaScript. If you have a link to an event, it works without.',
 };
 

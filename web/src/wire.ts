@@ -7,11 +7,24 @@ export function money(value: unknown): Money {
   return { amountMinor: number(it.amount_minor), currency: text(it.currency) };
 }
 
+/** What an event's room asks of whoever joins, and when it opens by itself. */
+export interface Entry {
+  readonly account: boolean;
+  readonly opensAt: string | null;
+}
+
+export function entry(value: unknown): Entry {
+  const it = fields(value);
+  return { account: it.identity === 'account', opensAt: maybe(it.opens_at, text) };
+}
+
 export interface EventInfo {
   readonly event: string;
   readonly title: string;
   readonly venue: string;
   readonly startsAt: string;
+  /** Only in the list of events. */
+  readonly entry: Entry | null;
   /** How each section is sold; the list of events leaves it out. */
   readonly kinds: ReadonlyMap<string, 'seated' | 'general'>;
 }
@@ -24,7 +37,7 @@ export function eventInfo(value: unknown): EventInfo {
   }));
   return {
     event: text(it.event), title: text(it.title), venue: text(it.venue),
-    startsAt: text(it.starts_at), kinds: new Map(kinds ?? []),
+    startsAt: text(it.starts_at), entry: maybe(it.entry, entry), kinds: new Map(kinds ?? []),
   };
 }
 

@@ -49,6 +49,7 @@ function tour() {
   const order = (status) => ({ path: '/orders/o9?returned=1', ready: '#status[data-tone]',
     set: () => s.orders.set('o9', seen(status)) });
   return {
+    verify: { path: '/verify', ready: '#check-draw', set: () => undefined },
     landing: { path: '/', ready: '.card', set: () => undefined },
     lobby: room('lobby'), waiting: room('waiting'), lapsed: room('lapsed'),
     login: { path: '/e/noite', ready: '#login-links a', set: () => { s.page = 'shop'; } },
@@ -99,6 +100,17 @@ test('every page fits a narrow phone, has its landmarks, and names its controls'
       assert.deepEqual(await page.evaluate(faults), [], `${name} at ${size.width}`);
     }
   }
+});
+
+test('the landing page says what a sale asks for, and when it opens', async () => {
+  const [first, second] = stub.state.events;
+  const opens_at = new Date(Date.now() + 3_600_000).toISOString();
+  stub.state.events = [{ ...first, entry: { identity: 'account', challenge: 'none', opens_at } },
+    { ...second, entry: { identity: 'anonymous', challenge: 'none', opens_at: '2020-01-01T00:00:00Z' } }];
+  await page.goto(stub.url);
+  await visible('.card');
+  assert.match(await page.innerText('.card:nth-child(1)'), /Sale opens .*\d{4}[\s\S]*you log in first/);
+  assert.equal(await page.locator('.card:nth-child(2) .note').count(), 0);
 });
 
 test('the waiting page joins by itself and shows number, people ahead, estimate and message', async () => {

@@ -139,6 +139,7 @@ async function answer(state, method, path, body) {
     return { status: 303, location: `/e/${second}` };
   }
   if (first === 'queue') return queue(state, path.split('/').pop());
+  if (first === 'verify') return page('verify');
   if (first === 'orders') return page('order');
   if (first === 'tickets') return page('ticket');
   if (first === 'stub') return { status: 200, type: 'text/html', html: '<h1>Stub pay page</h1>' };
