@@ -64,7 +64,6 @@ test('a room that says another position than the one drawn is found out', async 
     await route.fulfill({ json: { ...place, position: place.position + 1 } });
   });
   await it.page.reload();
-  await it.page.waitForResponse((response) => response.url().endsWith('/place'));
   await it.visible('#check-draw');
   await it.page.click('#check-draw');
   await it.visible('#draw-verdict[data-verdict="false"]');

@@ -75,6 +75,7 @@ export function fixture(bindings = () => ({}), faults = async () => undefined) {
   afterEach(async (t) => {
     await snap(it.page, `last-${t.name.replace(/\W+/g, '-').slice(0, 60)}`).catch(() => undefined);
     await it.page.close();
+    if (it.faults !== undefined) it.faults.now = { Room: 'none', Dispenser: 'none' };
     await it.browser.context.clearCookies();
     await it.browser.context.unrouteAll();
     assert.deepEqual(it.errors, [], 'script errors or content security policy breaches');

@@ -28,7 +28,7 @@ test('a scheduled room: countdown in the lobby, and in by oneself when it opens'
 
 test('pausing and closing are shown, and the place is kept through both', async () => {
   await it.edge.open('stop', { rate_per_minute: 1 });
-  for (let i = 0; i < 5; i += 1) await it.edge.join('stop');
+  for (let i = 0; i < 50; i += 1) await it.edge.join('stop');
   await it.go('stop');
   await it.inState('waiting');
   const number = await it.numbered();
@@ -51,11 +51,11 @@ test('the estimate on display only shrinks, while the line slows down and picks 
     return numbers.length === 0 ? (/less/.test(text) ? 1 : null) : Math.max(...numbers);
   });
   await it.edge.open('slow', { rate_per_minute: 6 });
-  await Promise.all(Array.from({ length: 60 }, () => it.edge.join('slow')));
+  await Promise.all(Array.from({ length: 400 }, () => it.edge.join('slow')));
   await it.go('slow');
   await it.reads('eta', /minute/);
   const seen = [await upper()];
-  for (const [version, rate] of [[2, 1], [3, 30], [4, 3], [5, 120]]) {
+  for (const [version, rate] of [[2, 1], [3, 20], [4, 3], [5, 30]]) {
     await it.edge.open('slow', { version, rate_per_minute: rate });
     await it.page.waitForTimeout(1_000);
     await it.glancing(it.page.waitForResponse((response) => response.url().endsWith('/place')));
