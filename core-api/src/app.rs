@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::purchase::pace::Pace;
 use crate::side::Breaker;
 use crate::{
-    admin, admission, catalogue, db, error, holds, login, metrics, openapi, orders, purchase,
+    admin, admission, catalogue, db, error, holds, login, mail, metrics, openapi, orders, purchase,
     rooms, tickets,
 };
 use anyhow::Context as _;
@@ -40,6 +40,8 @@ pub struct Parts {
     pub http: reqwest::Client,
     /// Logins.
     pub login: login::Login,
+    /// The way to the mail server, if there is one.
+    pub mail: Option<mail::Post>,
     /// Shopping sessions seen lately.
     pub sessions: admission::ShoppingSessions,
     /// Who hears of changed orders.
@@ -102,6 +104,7 @@ impl App {
             breaker: Breaker::default(),
             providers,
             login: login::Login::new(&config, http.clone())?,
+            mail: mail::Post::new(&config.mail)?,
             http,
             sessions: admission::ShoppingSessions::default(),
             changes: orders::changes::Changes::default(),

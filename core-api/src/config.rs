@@ -1,9 +1,12 @@
 //! Settings, from flags or the environment.
 
+use crate::mail::MailConfig;
 use crate::purchase::pace::Rates;
 use catraca_domain::keyring::Keyring;
 use catraca_domain::secret::Secret;
+use catraca_domain::ticket_code;
 use clap::Args;
+use ed25519_dalek::VerifyingKey;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use url::Url;
@@ -32,12 +35,19 @@ pub struct Config {
     /// Ed25519 seed, base64url: signs ticket codes.
     #[arg(long, env = "CATRACA_TICKET_KEY", hide_env_values = true, value_parser = ticket_key)]
     pub ticket_key: Secret,
+    /// Other public keys whose ticket codes are good, base64url, separated by commas: those that
+    /// signed before, and the one that will sign next.
+    #[arg(long, env = "CATRACA_TICKET_PUBLIC_KEYS", value_delimiter = ',', value_parser = public_key)]
+    pub ticket_public_keys: Vec<VerifyingKey>,
     /// `OpenID` providers, as JSON.
     #[arg(long, env = "CATRACA_OIDC_PROVIDERS", hide_env_values = true, value_parser = oidc)]
     pub oidc_providers: OidcProviders,
     /// Turnstile's public site key, if rooms may ask for it. The secret is the edge's alone.
     #[arg(long, env = "CATRACA_TURNSTILE_SITE_KEY")]
     pub turnstile_site_key: Option<String>,
+    /// Mail to buyers.
+    #[command(flatten)]
+    pub mail: MailConfig,
     /// Most database connections of this process.
     #[arg(long, env = "CATRACA_DATABASE_CONNECTIONS", default_value_t = 24)]
     pub database_connections: usize,
@@ -124,6 +134,10 @@ fn ticket_key(text: &str) -> Result<Secret, String> {
         Ok(secret) if secret.expose().len() == 32 => Ok(secret),
         _ => Err("must be 32 bytes in base64url".to_owned()),
     }
+}
+
+fn public_key(text: &str) -> Result<VerifyingKey, String> {
+    ticket_code::public_key(text.trim()).map_err(|error| error.to_string())
 }
 
 fn oidc(text: &str) -> Result<OidcProviders, String> {

@@ -16,6 +16,7 @@ pub mod fail_point;
 pub mod holds;
 pub mod http;
 pub mod login;
+pub mod mail;
 pub mod metrics;
 pub mod openapi;
 pub mod orders;

@@ -1,6 +1,6 @@
 // Everyone exists: an account is nothing but an e-mail address, and its `sub` is made from it.
 
-const OPERATORS = new Set(["operator@example.com"]);
+const ROLES = new Map([["operator@example.com", ["operator"]], ["door@example.com", ["door"]]]);
 const EMAIL = /^[^\s@<>"]{1,64}@[^\s@<>"]{1,120}$/;
 
 /** The `sub` of an address, or undefined when it isn't one. */
@@ -20,7 +20,7 @@ export function findAccount(_ctx, subject) {
       email,
       email_verified: true,
       name: nameFrom(email),
-      roles: OPERATORS.has(email) ? ["operator"] : [],
+      roles: ROLES.get(email) ?? [],
     }),
   };
 }

@@ -5,7 +5,8 @@
 //!
 //! In the order in which a visitor meets them: [`challenge`], [`lane_pass`], [`lease`] and [`place`] (arrival),
 //! [`draw`], [`room`] and [`release`] (waiting), [`admission`] and [`admission_log`] (entry),
-//! [`seating`] and [`reservation`] (a hold), [`settlement`] and [`ledger`] (money).
+//! [`seating`] and [`reservation`] (a hold), [`settlement`] and [`ledger`] (money),
+//! [`ticket_code`] (the door).
 
 pub mod admission;
 pub mod admission_log;
@@ -29,3 +30,4 @@ pub mod seating;
 pub mod secret;
 pub mod settlement;
 pub mod signature;
+pub mod ticket_code;

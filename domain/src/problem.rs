@@ -55,6 +55,7 @@ kinds! {
     HOLD_HAS_ORDER "hold_has_order" 409 "The hold has an order already";
     ORDER_NOT_FOUND "order_not_found" 404 "No such order";
     TICKET_NOT_FOUND "ticket_not_found" 404 "No such ticket";
+    TICKET_VOID "ticket_void" 410 "The ticket is void";
     NOT_REFUNDABLE "not_refundable" 409 "The order can't be refunded";
     INVALID_PLACE "invalid_place" 401 "The place is not valid in this room";
     NOT_CALLED "not_called" 409 "Your number has not been called yet";

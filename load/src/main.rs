@@ -37,6 +37,8 @@ enum Command {
     VerifyDraw(verify::DrawOptions),
     /// Check an admission log: nobody let in out of order, nothing changed.
     VerifyLog(verify::LogOptions),
+    /// Check ticket codes offline, with the published keys.
+    VerifyTicket(verify::TicketOptions),
     /// Serve holds from a counter (a benchmark starts this itself).
     #[command(hide = true)]
     PeerCounter(peers::counter::Options),
@@ -53,6 +55,7 @@ async fn main() -> ExitCode {
         Command::Bench(options) => bench::main(options).await,
         Command::VerifyDraw(options) => verify::verify_draw(&options),
         Command::VerifyLog(options) => verify::verify_log(&options).await,
+        Command::VerifyTicket(options) => return verify::verify_ticket(&options),
         Command::PeerCounter(options) => peers::counter::main(options).await,
     };
     match ended {

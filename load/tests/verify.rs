@@ -1,4 +1,4 @@
-//! `verify-draw` and `verify-log` as a visitor runs them, on the domain's frozen vectors.
+//! `verify-draw`, `verify-log` and `verify-ticket` as a visitor runs them, on the domain's frozen vectors.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
@@ -173,4 +173,101 @@ async fn a_log_by_its_pages() {
     ];
     let (ok, out, err) = run(&arguments).await;
     assert!(ok && out.starts_with("true: 10 admissions"), "{out}{err}");
+}
+
+/// The status and what was printed.
+async fn verify_ticket(arguments: &[&str], input: &str) -> (i32, String, String) {
+    use tokio::io::AsyncWriteExt as _;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_catraca-load"))
+        .arg("verify-ticket")
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that does not read its input may be gone already.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let out = child.wait_with_output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        out.status.code().unwrap(),
+        text(out.stdout),
+        text(out.stderr),
+    )
+}
+
+#[tokio::test]
+async fn tickets_have_the_frozen_verdicts() {
+    let vectors = vectors("tickets");
+    let keys = file("ticket-keys.json", &vectors["jwks"].to_string());
+    for case in vectors["cases"].as_array().unwrap() {
+        let code = case["code"].as_str().unwrap();
+        // An empty line is passed over, so that there is nothing to judge.
+        let code = if code.is_empty() { "." } else { code };
+        let (status, out, err) = verify_ticket(&["--keys", &keys, "--json", code], "").await;
+        let said: Value = serde_json::from_str(&out).unwrap();
+        let (wanted, verdict) = match case["verdict"].as_str().unwrap() {
+            "genuine" => (0, "good"),
+            other => (1, other),
+        };
+        assert_eq!(
+            (status, said["verdict"].as_str()),
+            (wanted, Some(verdict)),
+            "{case} {err}"
+        );
+        if wanted == 0 {
+            assert_eq!(said["says"], case["payload"], "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_is_refused_when_void_or_shown_before_or_for_another_event() {
+    let vectors = vectors("tickets");
+    let keys = file("door-keys.json", &vectors["jwks"].to_string());
+    let code = |at: usize| vectors["cases"][at]["code"].as_str().unwrap();
+    let void = json!({"event": "big-show-2026", "title": "x",
+        "void": [vectors["cases"][1]["payload"]["t"]]});
+    let void = file("door.json", &void.to_string());
+    let lines = format!("{}\n\n {} \n{}\n", code(0), code(1), code(0));
+    let (status, out, _) = verify_ticket(&["--keys", &keys, "--void", &void, "-"], &lines).await;
+    let verdicts: Vec<&str> = out.lines().collect();
+    assert_eq!((status, verdicts.len()), (1, 3), "{out}");
+    assert!(
+        verdicts[0].starts_with("good: big-show-2026, section Platéia, row C, seat 7, ticket"),
+        "{out}"
+    );
+    assert!(verdicts[1].starts_with("refused (void): "), "{out}");
+    assert!(verdicts[2].starts_with("refused (repeated): "), "{out}");
+
+    let (status, out, _) = verify_ticket(&["--keys", &keys, "--event", "other", code(0)], "").await;
+    assert!(
+        status == 1 && out.starts_with("refused (other_event): a ticket for big-show-2026"),
+        "{out}"
+    );
+    // Nothing to go by is no verdict, and is not taken for a refusal.
+    let wrong_event = [
+        "--keys",
+        &keys,
+        "--event",
+        "other",
+        "--void",
+        &void,
+        code(0),
+    ];
+    for nothing in [
+        &["--keys", "/nowhere", code(0)][..],
+        &["--keys", &void, code(0)],
+        &["--keys", &keys, "-"],
+        &wrong_event,
+    ] {
+        let (status, out, err) = verify_ticket(nothing, "").await;
+        assert!(
+            status == 2 && out.is_empty() && err.starts_with("no verdict: "),
+            "{out}{err}"
+        );
+    }
 }

@@ -209,6 +209,11 @@ pub trait PaymentAdapter: Send + Sync {
         true
     }
 
+    /// Whether [`PaymentAdapter::takes`] is ever false.
+    fn is_choosy(&self) -> bool {
+        false
+    }
+
     /// Opens a payment and says where the buyer pays.
     async fn start(&self, payment: &StartPayment) -> Result<Started, AdapterError>;
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use catraca_domain::money::Currency;
+
 use crate::transport::{Outlet, http_client};
 use crate::{ConfigError, Gate, PaymentAdapter, Provider, card, paypal, pix};
 
@@ -70,5 +72,13 @@ impl Registry {
     /// The names, sorted.
     pub fn providers(&self) -> impl Iterator<Item = Provider> + '_ {
         self.adapters.values().map(|adapter| adapter.provider())
+    }
+
+    /// The names of those that take that currency, sorted; of all, without one.
+    pub fn taking(&self, currency: Option<Currency>) -> impl Iterator<Item = &'static str> + '_ {
+        self.adapters
+            .iter()
+            .filter(move |(_, adapter)| currency.is_none_or(|currency| adapter.takes(currency)))
+            .map(|(name, _)| *name)
     }
 }

@@ -31,6 +31,13 @@ pub struct Account {
 #[derive(Debug, Clone)]
 pub struct Operator(pub Account);
 
+/// The role that may use a door's calls, which an operator may too.
+pub const DOOR_ROLE: &str = "door";
+
+/// An account that may guard a door. As an extractor: 403 `forbidden` for any other.
+#[derive(Debug, Clone)]
+pub struct DoorStaff(pub Account);
+
 /// The key of a login in the database: the cookie's value is not kept.
 pub(super) type LoginKey = [u8; 32];
 
@@ -84,6 +91,23 @@ impl FromRequestParts<App> for Operator {
             Err(ApiError::new(
                 Kind::FORBIDDEN,
                 "This takes the role operator.",
+            ))
+        }
+    }
+}
+
+impl FromRequestParts<App> for DoorStaff {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let account = Account::from_request_parts(parts, app).await?;
+        let may = |role: &String| role == DOOR_ROLE || role == OPERATOR_ROLE;
+        if account.roles.iter().any(may) {
+            Ok(Self(account))
+        } else {
+            Err(ApiError::new(
+                Kind::FORBIDDEN,
+                "This takes the role door or operator.",
             ))
         }
     }

@@ -9,7 +9,7 @@ mod flow;
 mod identity;
 mod provider;
 
-pub use account::{Account, OPERATOR_ROLE, Operator};
+pub use account::{Account, DOOR_ROLE, DoorStaff, OPERATOR_ROLE, Operator};
 pub use flow::LOGIN_SECONDS;
 
 use crate::app::App;

@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use catraca_domain::ids::{EventNumber, HoldId, OrderId};
+use catraca_domain::money::Currency;
 use catraca_domain::problem::Kind;
 use catraca_domain::settlement::OrderStatus;
 use deadpool_postgres::Transaction;
@@ -38,7 +39,9 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let shopper = unseen.shopper();
     let once = Once::new(shopper.account.id, "POST /api/v1/orders", &key, &body.value);
-    if let Some(adapter) = app.providers.get(&body.parsed.provider) {
+    // Whether a choosy provider takes the event's currency is seen where the order is alone.
+    let provider = app.providers.get(&body.parsed.provider);
+    if let Some(adapter) = provider.filter(|adapter| !adapter.is_choosy()) {
         let asked = Asked {
             shopper: shopper.clone(),
             hold: body.parsed.hold,
@@ -80,14 +83,12 @@ async fn alone(
         return Ok(reply);
     }
     let Some(adapter) = app.providers.get(&request.provider) else {
-        let names = app
-            .providers
-            .providers()
-            .map(catraca_payments::Provider::as_str);
-        let names: Vec<_> = names.collect();
-        let reason = format!("must be one of {}", names.join(", "));
-        return Err(ApiError::field("provider", reason));
+        return Err(no_such_provider(app, None));
     };
+    let currency = currency(&tx, shopper.event).await?;
+    if !adapter.takes(currency) {
+        return Err(no_such_provider(app, Some(currency)));
+    }
     lock_session(&tx, shopper).await?;
     lock_hold(&tx, shopper, request.hold).await?;
     let provider = adapter.provider().as_str();
@@ -104,6 +105,28 @@ async fn alone(
     fail_point::pass("order committed, not answered");
     metrics::counter!("catraca_orders_placed_total", "provider" => provider).increment(1);
     Ok(reply)
+}
+
+/// Says which there are, for that currency.
+fn no_such_provider(app: &App, currency: Option<Currency>) -> ApiError {
+    let names: Vec<_> = app.providers.taking(currency).collect();
+    let mut reason = format!("must be one of {}", names.join(", "));
+    if let Some(currency) = currency {
+        reason = format!("{reason}: it does not take {currency}");
+    }
+    ApiError::field("provider", reason)
+}
+
+/// What the event is sold in.
+async fn currency(tx: &Transaction<'_>, event: EventNumber) -> Result<Currency, ApiError> {
+    let row = sql::query_opt(
+        tx,
+        "SELECT currency::text FROM events WHERE event_id = $1",
+        &[&event.0],
+    )
+    .await?;
+    let code = row.and_then(|row| row.get::<_, &str>(0).parse().ok());
+    code.ok_or_else(|| ApiError::internal(format!("currency of event {}", event.0)))
 }
 
 /// Sees that the hold is the shopper's, live and without an order, and keeps it so.

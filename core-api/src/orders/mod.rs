@@ -9,6 +9,7 @@ mod batch;
 pub mod changes;
 mod create;
 mod part;
+pub(crate) mod display;
 mod refund;
 mod stream;
 mod view;
@@ -16,11 +17,14 @@ mod view;
 pub use batch::Asked;
 
 use crate::app::App;
+use crate::error::ApiError;
 use crate::holds::line;
+use crate::http::params::Query;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Serialize;
+use catraca_domain::money::Currency;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 /// `GET /api/v1/payment-providers`.
@@ -40,16 +44,25 @@ pub fn router() -> Router<App> {
         .route("/api/v1/orders", post(create::create))
         .route("/api/v1/orders/{order}", get(view::show))
         .route("/api/v1/orders/{order}/events", get(stream::events))
+        .route("/api/v1/orders/{order}/pay.svg", get(display::drawing))
         .route("/api/v1/payment-providers", get(providers))
         .route("/api/v1/admin/orders/{order}/refund", post(refund::refund))
 }
 
-async fn providers(State(app): State<App>) -> Json<Providers> {
-    let names = app
-        .providers
-        .providers()
-        .map(catraca_payments::Provider::as_str);
-    Json(Providers {
-        providers: names.collect(),
-    })
+/// `?currency=BRL`: only those that take it.
+#[derive(Deserialize)]
+struct Wanted {
+    currency: Option<String>,
+}
+
+async fn providers(
+    State(app): State<App>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Providers>, ApiError> {
+    let currency = wanted.currency.map(|code| code.parse::<Currency>());
+    let currency = currency.transpose();
+    let currency = currency.map_err(|error| ApiError::field("currency", error.to_string()))?;
+    Ok(Json(Providers {
+        providers: app.providers.taking(currency).collect(),
+    }))
 }

@@ -1,9 +1,11 @@
 //! `GET /api/v1/orders/{order}`: the order as its buyer sees it.
 
+use super::display::{self, Shown};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::holds::sale::GrantedSeat;
 use crate::login::Account;
+use crate::mail::{self, MailView};
 use crate::purchase::sql;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -34,6 +36,10 @@ pub(super) struct OrderView {
     refunds: Vec<RefundView>,
     /// What has gone back so far.
     refunded: Money,
+    /// Where the tickets were sent.
+    mail: Option<MailView>,
+    /// A person has to look at it; nothing happens by itself.
+    under_review: bool,
     failure: Option<String>,
 }
 
@@ -59,6 +65,15 @@ struct SeatView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct NextAction {
     redirect_url: String,
+    /// What may be shown instead of going there.
+    display: Option<Shown>,
+}
+
+impl OrderView {
+    /// What the buyer can pay by without leaving the shop.
+    pub(super) fn shown(&self) -> Option<&Shown> {
+        self.next_action.as_ref()?.display.as_ref()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -100,7 +115,8 @@ pub(super) async fn load(
     let row = sql::query_opt(
         &client,
         "SELECT e.slug, o.status, o.hold_id, h.seats, o.amount_minor, o.currency, o.provider,
-                p.state AS payment, p.redirect_url, p.refunded_minor, o.failure
+                p.state AS payment, p.redirect_url, p.display, p.refunded_minor,
+                o.quarantined IS NOT NULL AS under_review, o.failure
          FROM orders o
          JOIN holds h ON h.event_id = o.event_id AND h.hold_id = o.hold_id
          JOIN payments p ON p.event_id = o.event_id AND p.order_id = o.order_id
@@ -122,6 +138,7 @@ pub(super) async fn load(
         )
         .await?;
         view.tickets = tickets.iter().map(ticket).collect();
+        view.mail = mail::of_tickets(&client, order).await?;
     }
     if matches!(view.status, OrderStatus::Paid | OrderStatus::Refunded) {
         let refunds = sql::query(
@@ -193,15 +210,18 @@ fn read(row: &Row, order: OrderId) -> Result<OrderView, ApiError> {
         seats: seats.into_iter().map(seat).collect(),
         total: Money::new(row.get("amount_minor"), currency).map_err(|_| odd("amount"))?,
         provider: row.get("provider"),
-        next_action: redirect
-            .filter(|_| to_pay)
-            .map(|redirect_url| NextAction { redirect_url }),
+        next_action: redirect.filter(|_| to_pay).map(|redirect_url| NextAction {
+            redirect_url,
+            display: display::read(row.get("display")),
+        }),
         tickets: Vec::new(),
         refunds: Vec::new(),
         refunded: Money {
             amount_minor: row.get("refunded_minor"),
             currency,
         },
+        mail: None,
+        under_review: row.get("under_review"),
         failure: row.get("failure"),
     })
 }

@@ -10,6 +10,8 @@ use crate::db::expect_rows;
 use crate::error::ApiError;
 use crate::fail_point;
 use crate::holds::sale::{self, Sale};
+use crate::mail;
+use crate::orders::display;
 use catraca_domain::settlement::{OrderStatus, Payment};
 use catraca_payments::Started;
 use deadpool_postgres::Transaction;
@@ -84,7 +86,7 @@ pub(super) async fn started(
     }
     let touched = sql::execute(
         &tx,
-        "UPDATE payments SET provider_ref = $3, redirect_url = $4, state = 'open',
+        "UPDATE payments SET provider_ref = $3, redirect_url = $4, display = $5, state = 'open',
                 updated_at = now()
          WHERE event_id = $1 AND order_id = $2 AND state = 'not_started'",
         &[
@@ -92,6 +94,7 @@ pub(super) async fn started(
             &facts.deal.order.0,
             &started.provider_ref.as_str(),
             &started.redirect_url.as_str(),
+            &started.display.as_ref().map(display::stored),
         ],
     )
     .await?;
@@ -277,6 +280,7 @@ pub(super) async fn finish_paid(
     .await?;
     expect_rows(issued, quantity, "tickets issued")?;
     set_status(&tx, facts, OrderStatus::Paid, None).await?;
+    mail::queue::tickets(app, &tx, facts.deal.order).await?;
     // None when the buyer left, or the session ran out, while the payment was under way.
     sql::execute(
         &tx,
@@ -325,6 +329,7 @@ pub(super) async fn close(
     let revoked = book.totals.revoke_all();
     book.enter(&tx, revoked).await?;
     set_status(&tx, facts, status, failure).await?;
+    mail::queue::refunds(app, &tx, facts.deal.order).await?;
     fail_point::pass("step written, not committed");
     tx.commit().await?;
     fail_point::pass("step committed");

@@ -1,12 +1,14 @@
 //! Tickets: shown to their owner as JSON, as a QR code (`.svg`) and on paper (`.pdf`).
 //!
 //! They are issued where the money is certain, in [`crate::purchase`]. Here each gets its signed
-//! [`code`], which is made from what was sold and so is never stored.
+//! code ([`catraca_domain::ticket_code`]), which is made from what was sold and so is never stored;
+//! [`keys`] are published, and `door` tells the door which tickets are void.
 
-pub mod code;
+mod door;
+pub mod keys;
 pub mod pdf;
-mod qr;
-mod ticket;
+pub(crate) mod qr;
+pub(crate) mod ticket;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -19,7 +21,14 @@ use axum::{Json, Router};
 
 /// Routes.
 pub fn router() -> Router<App> {
-    Router::new().route("/api/v1/tickets/{ticket}", get(show))
+    Router::new()
+        .route("/api/v1/tickets/{ticket}", get(show))
+        .route("/api/v1/ticket-keys", get(publish))
+        .route("/api/v1/door/{event}", get(door::show))
+}
+
+async fn publish(State(app): State<App>) -> Result<Response, ApiError> {
+    keys::answer(&app.config)
 }
 
 /// How the ticket is wanted, by the address's ending.
@@ -50,14 +59,18 @@ async fn show(
     let ticket = ticket::load(&app, account.id, id).await?;
     let mut response = match form {
         Form::Json => Json(&ticket).into_response(),
-        Form::Svg => ([(header::CONTENT_TYPE, "image/svg+xml")], qr::svg(&ticket)?).into_response(),
+        Form::Svg => (
+            [(header::CONTENT_TYPE, "image/svg+xml")],
+            qr::svg(ticket.code()?)?,
+        )
+            .into_response(),
         Form::Pdf => {
             let name = format!("inline; filename=\"ticket-{id}.pdf\"");
             let headers = [
                 (header::CONTENT_TYPE, "application/pdf".to_owned()),
                 (header::CONTENT_DISPOSITION, name),
             ];
-            (headers, pdf::page(&ticket)?).into_response()
+            (headers, pdf::pages(std::slice::from_ref(&ticket))?).into_response()
         }
     };
     let private = header::HeaderValue::from_static("private, no-store");

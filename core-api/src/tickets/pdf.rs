@@ -1,4 +1,4 @@
-//! A ticket to print: one A4 page, text in Helvetica, which every reader has, and the QR code.
+//! Tickets to print: an A4 page each, text in Helvetica, which every reader has, and the QR code.
 //!
 //! Helvetica is used in `WinAnsiEncoding` (Windows-1252), which covers the languages of western
 //! Europe and the Americas; what it lacks is printed as `?`. The code says it all in any case.
@@ -24,25 +24,40 @@ const LINE_CHARS: usize = 80;
 const PLAIN: Name<'_> = Name(b"F1");
 const BOLD: Name<'_> = Name(b"F2");
 
-/// The page as a PDF file.
-pub(super) fn page(ticket: &Ticket) -> Result<Vec<u8>, ApiError> {
-    let [catalog, pages, page, plain, bold, content, info] = [1, 2, 3, 4, 5, 6, 7].map(Ref::new);
+/// Objects of the file before the first page's: catalogue, pages, two fonts, information.
+const SHARED_OBJECTS: i32 = 5;
+
+/// One page for each ticket, as a PDF file.
+pub(crate) fn pages(tickets: &[Ticket]) -> Result<Vec<u8>, ApiError> {
+    let [catalog, pages, plain, bold, info] = [1, 2, 3, 4, 5].map(Ref::new);
     let mut pdf = Pdf::new();
     pdf.catalog(catalog).pages(pages);
-    pdf.pages(pages).kids([page]).count(1);
-    let mut leaf = pdf.page(page);
-    leaf.media_box(Rect::new(0.0, 0.0, PAGE.0, PAGE.1));
-    leaf.parent(pages).contents(content);
-    leaf.resources().fonts().pair(PLAIN, plain).pair(BOLD, bold);
-    leaf.finish();
+    let leaves: Vec<(Ref, Ref)> = (SHARED_OBJECTS + 1..)
+        .step_by(2)
+        .map(|id| (Ref::new(id), Ref::new(id + 1)))
+        .take(tickets.len())
+        .collect();
+    let count = i32::try_from(tickets.len())
+        .map_err(|_| ApiError::internal("more tickets than a file has pages"))?;
+    pdf.pages(pages)
+        .kids(leaves.iter().map(|(page, _)| *page))
+        .count(count);
     for (id, font) in [(plain, &b"Helvetica"[..]), (bold, &b"Helvetica-Bold"[..])] {
         pdf.type1_font(id)
             .base_font(Name(font))
             .encoding_predefined(Name(b"WinAnsiEncoding"));
     }
-    let title = format!("Ticket: {}", ticket.event.title);
-    pdf.document_info(info).title(TextStr(&title));
-    pdf.stream(content, &draw(ticket)?);
+    let title = tickets.first().map_or("", |ticket| &ticket.event.title);
+    pdf.document_info(info)
+        .title(TextStr(&format!("Ticket: {title}")));
+    for (ticket, (page, content)) in tickets.iter().zip(leaves) {
+        let mut leaf = pdf.page(page);
+        leaf.media_box(Rect::new(0.0, 0.0, PAGE.0, PAGE.1));
+        leaf.parent(pages).contents(content);
+        leaf.resources().fonts().pair(PLAIN, plain).pair(BOLD, bold);
+        leaf.finish();
+        pdf.stream(content, &draw(ticket)?);
+    }
     Ok(pdf.finish())
 }
 
@@ -67,18 +82,25 @@ fn draw(ticket: &Ticket) -> Result<Vec<u8>, ApiError> {
     }
     text.gap(14.0);
     let top = text.y;
-    qr_code(&mut content, ticket, top)?;
+    match &ticket.code {
+        Some(code) => qr_code(&mut content, code, top)?,
+        None => Text {
+            content: &mut content,
+            y: top - 40.0,
+        }
+        .line(BOLD, 28.0, "VOID: refunded"),
+    }
     let mut text = Text {
         content: &mut content,
         y: top - QR_SIDE - 16.0,
     };
     text.line(PLAIN, 9.0, &format!("Ticket {}", ticket.id));
     text.line(PLAIN, 9.0, &format!("Order {}", ticket.order));
-    text.line(
-        PLAIN,
-        9.0,
-        "Show this code at the entrance. It is good for one person, once.",
-    );
+    let closing = match &ticket.code {
+        Some(_) => "Show this code at the entrance. It is good for one person, once.",
+        None => "Nobody is let in with this ticket.",
+    };
+    text.line(PLAIN, 9.0, closing);
     Ok(content.finish().to_vec())
 }
 
@@ -92,8 +114,8 @@ fn starts_at(ticket: &Ticket) -> Result<String, ApiError> {
     clippy::cast_precision_loss,
     reason = "a QR code has at most 177 squares a side"
 )]
-fn qr_code(content: &mut Content, ticket: &Ticket, top: f32) -> Result<(), ApiError> {
-    let (runs, side) = qr::runs(ticket)?;
+fn qr_code(content: &mut Content, code: &str, top: f32) -> Result<(), ApiError> {
+    let (runs, side) = qr::runs(code)?;
     let square = QR_SIDE / (side + 2 * QUIET_MODULES) as f32;
     let quiet = QUIET_MODULES as f32 * square;
     content.set_fill_gray(0.0);

@@ -1,6 +1,5 @@
-//! The code as a QR code: squares, drawn as SVG here and as rectangles in the PDF.
+//! A text as a QR code: squares, drawn as SVG here and as rectangles in the PDF.
 
-use super::ticket::Ticket;
 use crate::error::ApiError;
 use qrcode::render::svg;
 use qrcode::{Color, EcLevel, QrCode};
@@ -10,15 +9,15 @@ pub(super) const QUIET_MODULES: usize = 4;
 /// Smallest side of the drawing, in CSS pixels.
 const SVG_PIXELS_MIN: u32 = 320;
 
-fn encode(ticket: &Ticket) -> Result<QrCode, ApiError> {
+fn encode(text: &str) -> Result<QrCode, ApiError> {
     // Medium: a seventh may be dirty. More would only make finer squares.
-    QrCode::with_error_correction_level(&ticket.code, EcLevel::M)
-        .map_err(|error| ApiError::internal(format!("QR of ticket {}: {error}", ticket.id)))
+    QrCode::with_error_correction_level(text, EcLevel::M)
+        .map_err(|error| ApiError::internal(format!("QR of {} bytes: {error}", text.len())))
 }
 
 /// The drawing.
-pub(super) fn svg(ticket: &Ticket) -> Result<String, ApiError> {
-    let qr = encode(ticket)?;
+pub(crate) fn svg(text: &str) -> Result<String, ApiError> {
+    let qr = encode(text)?;
     Ok(qr
         .render::<svg::Color<'_>>()
         .min_dimensions(SVG_PIXELS_MIN, SVG_PIXELS_MIN)
@@ -36,8 +35,8 @@ pub(super) struct Run {
 }
 
 /// The dark squares, row by row from the top, and how many squares a side has.
-pub(super) fn runs(ticket: &Ticket) -> Result<(Vec<Run>, usize), ApiError> {
-    let qr = encode(ticket)?;
+pub(super) fn runs(text: &str) -> Result<(Vec<Run>, usize), ApiError> {
+    let qr = encode(text)?;
     let side = qr.width();
     let mut runs: Vec<Run> = Vec::new();
     for (at, color) in qr.to_colors().into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{holds, rooms};
+use crate::{holds, mail, rooms};
 use std::future::Future;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -23,6 +23,7 @@ pub async fn run(app: App, shutdown: impl Future<Output = ()> + Send) -> anyhow:
     tasks.spawn(crate::purchase::run(app.clone(), stop.clone()));
     tasks.spawn(holds::sweeper::run(app.clone(), stop.clone()));
     tasks.spawn(rooms::run(app.clone(), stop.clone()));
+    tasks.spawn(mail::run(app.clone(), stop.clone()));
     shutdown.await;
     stop.cancel();
     tasks.close();

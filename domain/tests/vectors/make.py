@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Computes the frozen vectors beside this file, from the descriptions in domain/src and nothing else.
 
-`python3 domain/tests/vectors/make.py` writes {draw,log,challenge}.json; with --check it compares.
+`python3 domain/tests/vectors/make.py` writes {draw,log,challenge,tickets}.json; with --check it compares.
 Standard library only. Ed25519 as RFC 8032, 5.1 has it, in plain integers.
 """
 import base64, hashlib, hmac, json, pathlib, sys
@@ -186,8 +186,53 @@ def challenge_vectors():
     return {"keys": [{"kid": "a1", "secret": b64(key)}], "cases": cases}
 
 
+# --- the code on a ticket -----------------------------------------------------------------------
+
+def ticket_vectors():
+    seeds = [sha256(name) for name in (b"last year's key", b"this year's key", b"nobody's key")]
+    publics = [b64(ed25519(seed, b"")[0]) for seed in seeds]
+    members = [f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}' for x in publics]
+    kids = [b64(sha256(text.encode()))[:8] for text in members]
+
+    def code(version, seed, kid, payload):
+        text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False) if isinstance(payload, dict) else payload
+        signed = ".".join([version, *([kid] if version == "T2" else []), b64(text.encode())])
+        return signed + "." + b64(ed25519(seed, signed.encode())[1])
+
+    def ticket(last, **more):
+        return {"e": "big-show-2026", "t": f"00000001-0000-8000-8000-{last:012x}", **more}
+
+    seat = ticket(1, s="Platéia", r="C", n="7")
+    lawn = ticket(2, s="Lawn")
+    good = code("T2", seeds[1], kids[1], seat)
+    head, body, tail = good.rsplit(".", 2)
+    moved = b64(json.dumps(ticket(1, s="Platéia", r="A", n="1"), separators=(",", ":"), ensure_ascii=False).encode())
+    cases = [
+        {"name": "a seat", "code": good, "verdict": "genuine", "payload": seat},
+        {"name": "general admission", "code": code("T2", seeds[1], kids[1], lawn), "verdict": "genuine", "payload": lawn},
+        {"name": "last year's key", "code": code("T2", seeds[0], kids[0], seat), "verdict": "genuine", "payload": seat},
+        {"name": "printed before keys had names", "code": code("T1", seeds[0], "", lawn), "verdict": "genuine", "payload": lawn},
+        {"name": "unnamed, by nobody's key", "code": code("T1", seeds[2], "", lawn), "verdict": "forged"},
+        {"name": "a key that is not published", "code": code("T2", seeds[2], kids[2], seat), "verdict": "unknown_key"},
+        {"name": "nobody's key under our key's name", "code": code("T2", seeds[2], kids[1], seat), "verdict": "forged"},
+        {"name": "another of our keys' name", "code": code("T2", seeds[0], kids[1], seat), "verdict": "forged"},
+        {"name": "another seat on a genuine signature", "code": f"{head}.{moved}.{tail}", "verdict": "forged"},
+        {"name": "signed, and not a ticket", "code": code("T2", seeds[1], kids[1], ticket(1)), "verdict": "malformed"},
+        {"name": "signed, with something more", "code": code("T2", seeds[1], kids[1], seat | {"x": 1}), "verdict": "malformed"},
+        {"name": "signed, and not JSON", "code": code("T2", seeds[1], kids[1], "?"), "verdict": "malformed"},
+        {"name": "an unknown version", "code": "T3" + good[2:], "verdict": "malformed"},
+        {"name": "cut short", "code": good[:-1], "verdict": "malformed"},
+        {"name": "an address", "code": "https://example.com/", "verdict": "malformed"},
+        {"name": "nothing", "code": "", "verdict": "malformed"},
+    ]
+    keys = [{"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x, "use": "sig", "alg": "EdDSA"}
+            for kid, x in zip(kids[:2], publics)]
+    return {"seeds": [seed.hex() for seed in seeds], "jwks": {"keys": keys}, "cases": cases}
+
+
 def main():
-    for name, vectors in (("draw", draw_vectors()), ("log", log_vectors()), ("challenge", challenge_vectors())):
+    for name, vectors in (("draw", draw_vectors()), ("log", log_vectors()), ("challenge", challenge_vectors()),
+                          ("tickets", ticket_vectors())):
         path, text = HERE / f"{name}.json", json.dumps(vectors, indent=1) + "\n"
         if "--check" not in sys.argv:
             path.write_text(text)

@@ -7,6 +7,8 @@
 mod draw;
 mod keys;
 mod log;
+mod ticket;
 
 pub(crate) use draw::{Options as DrawOptions, main as verify_draw};
 pub(crate) use log::{Options as LogOptions, main as verify_log};
+pub(crate) use ticket::{Options as TicketOptions, main as verify_ticket};

@@ -83,6 +83,10 @@ impl PaymentAdapter for PixAdapter {
         currency.code() == wire::CURRENCY
     }
 
+    fn is_choosy(&self) -> bool {
+        true
+    }
+
     async fn start(&self, payment: &StartPayment) -> Result<Started, AdapterError> {
         if !self.takes(payment.amount.currency) {
             return Err(AdapterError::Rejected {
