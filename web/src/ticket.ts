@@ -21,9 +21,9 @@ function render(ticket: Ticket): void {
   setText(byId('seat'), seat ?? '');
   show(byId('row-line'), row !== null);
   show(byId('seat-line'), seat !== null);
-  setText(byId('code'), ticket.code);
+  setText(byId('code'), ticket.code ?? '');
   byId('pdf').setAttribute('href', `${api}.pdf`);
-  byId('qr').setAttribute('src', `${api}.svg`);
+  if (ticket.valid) byId('qr').setAttribute('src', `${api}.svg`);
   setText(byId('status'), ticket.valid ? words.show : words.invalid);
   show(byId('qr'), ticket.valid);
   show(byId('code-line'), ticket.valid);

@@ -180,7 +180,8 @@ export interface Ticket {
   readonly venue: string;
   readonly startsAt: string;
   readonly where: SeatName;
-  readonly code: string;
+  /** None once it is void. */
+  readonly code: string | null;
   /** False once its order is refunded. */
   readonly valid: boolean;
 }
@@ -190,6 +191,6 @@ export function ticket(value: unknown): Ticket {
   const event = fields(it.event);
   return {
     title: text(event.title), venue: text(event.venue), startsAt: text(event.starts_at),
-    where: seatName(value), code: text(it.code), valid: oneOf(it.status, ['valid', 'void']) === 'valid',
+    where: seatName(value), code: maybe(it.code, text), valid: oneOf(it.status, ['valid', 'void']) === 'valid',
   };
 }

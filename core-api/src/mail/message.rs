@@ -100,8 +100,11 @@ async fn story(app: &App, mail: &Due) -> Result<Story, ApiError> {
     let row = sql::query_opt(
         &client,
         "SELECT e.title, e.venue, e.starts_at, o.currency::text,
-                CASE $3 WHEN 'refund' THEN (SELECT r.amount_minor FROM refunds r
-                     WHERE r.event_id = o.event_id AND r.refund_id = $4)
+                CASE $3 WHEN 'refund' THEN coalesce(
+                         (SELECT r.amount_minor FROM refunds r
+                          WHERE r.event_id = o.event_id AND r.refund_id = $4),
+                         (SELECT r.amount_minor FROM partial_refunds r
+                          WHERE r.event_id = o.event_id AND r.refund_id = $4))
                      ELSE o.amount_minor END
          FROM orders o JOIN events e USING (event_id) WHERE o.event_id = $1 AND o.order_id = $2",
         &[

@@ -44,21 +44,37 @@ pub async fn tickets(app: &App, tx: &Transaction<'_>, order: OrderId) -> Result<
     Ok(())
 }
 
-/// Something was given back: each completed refund of the order is told once.
+/// The order has ended: each completed refund of it is told once.
 ///
 /// # Errors
 /// The database's.
 pub async fn refunds(app: &App, tx: &Transaction<'_>, order: OrderId) -> Result<(), ApiError> {
+    let whole = "SELECT refund_id FROM refunds
+                 WHERE event_id = $1 AND order_id = $2 AND state = 'completed'";
+    told(app, tx, order, whole).await?;
+    parts(app, tx, order).await
+}
+
+/// The order goes on: each completed refund of a part is told once.
+///
+/// # Errors
+/// The database's.
+pub async fn parts(app: &App, tx: &Transaction<'_>, order: OrderId) -> Result<(), ApiError> {
+    let parts = "SELECT refund_id FROM partial_refunds
+                 WHERE event_id = $1 AND order_id = $2 AND state = 'completed'";
+    told(app, tx, order, parts).await
+}
+
+async fn told(
+    app: &App,
+    tx: &Transaction<'_>,
+    order: OrderId,
+    refunds: &str,
+) -> Result<(), ApiError> {
     let Some(recipient) = recipient(app, tx, order).await? else {
         return Ok(());
     };
-    let refunds = sql::query(
-        tx,
-        "SELECT refund_id FROM refunds
-         WHERE event_id = $1 AND order_id = $2 AND state = 'completed'",
-        &[&EventNumber::of(order.0).0, &order.0],
-    )
-    .await?;
+    let refunds = sql::query(tx, refunds, &[&EventNumber::of(order.0).0, &order.0]).await?;
     for refund in refunds {
         insert(tx, order, Kind::Refund, refund.get(0), &recipient).await?;
     }

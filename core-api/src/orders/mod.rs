@@ -8,8 +8,9 @@
 mod batch;
 pub mod changes;
 mod create;
-mod part;
 pub(crate) mod display;
+pub(crate) mod failure;
+mod part;
 mod refund;
 mod stream;
 mod view;

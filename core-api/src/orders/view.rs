@@ -1,6 +1,7 @@
 //! `GET /api/v1/orders/{order}`: the order as its buyer sees it.
 
 use super::display::{self, Shown};
+use super::failure::Failure;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::holds::sale::GrantedSeat;
@@ -40,7 +41,10 @@ pub(super) struct OrderView {
     mail: Option<MailView>,
     /// A person has to look at it; nothing happens by itself.
     under_review: bool,
+    /// Why it came to nothing, in a sentence.
     failure: Option<String>,
+    /// The same by name.
+    failure_kind: Option<Failure>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -202,6 +206,7 @@ fn read(row: &Row, order: OrderId) -> Result<OrderView, ApiError> {
         serde_json::from_value(row.get("seats")).map_err(|_| odd("seats"))?;
     let to_pay = status == OrderStatus::AwaitingPayment && payment == Payment::Open;
     let redirect: Option<String> = row.get("redirect_url");
+    let failure: Option<String> = row.get("failure");
     Ok(OrderView {
         order,
         event: row.get("slug"),
@@ -222,7 +227,8 @@ fn read(row: &Row, order: OrderId) -> Result<OrderView, ApiError> {
         },
         mail: None,
         under_review: row.get("under_review"),
-        failure: row.get("failure"),
+        failure_kind: failure.as_deref().and_then(Failure::of),
+        failure,
     })
 }
 

@@ -118,6 +118,7 @@ pub(super) async fn payment(app: &App, facts: &Facts, known: &Known) -> Result<(
     )
     .await?;
     write_payment(&tx, facts, known).await?;
+    mail::queue::parts(app, &tx, facts.deal.order).await?;
     fail_point::pass("step written, not committed");
     tx.commit().await?;
     fail_point::pass("step committed");
@@ -452,6 +453,7 @@ pub(super) async fn part_completed(app: &App, facts: &Facts, id: Uuid) -> Result
     expect_rows(touched, 1, "part written")?;
     let mut book = Book::open(&tx, facts.deal.event, facts.deal.order).await?;
     book.enter_seen(&tx).await?;
+    mail::queue::parts(app, &tx, facts.deal.order).await?;
     fail_point::pass("step written, not committed");
     tx.commit().await?;
     fail_point::pass("step committed");

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::fail_point;
 use crate::orders::changes;
+use crate::orders::failure::Failure;
 use catraca_domain::ids::{EventNumber, OrderId};
 use catraca_domain::money::Money;
 use catraca_domain::settlement::{
@@ -191,7 +192,7 @@ impl Work<'_> {
                 self.publish(known)
             }
             Step::Close(status) => {
-                let failure = failure(status, facts, &known);
+                let failure = failure(status, facts, &known).map(Failure::sentence);
                 record::close(self.app, facts, status, failure).await?;
                 self.publish(known)
             }
@@ -371,23 +372,15 @@ impl Work<'_> {
 }
 
 /// What the buyer is told of an order that came to nothing.
-fn failure(status: OrderStatus, facts: &Facts, known: &Known) -> Option<&'static str> {
+fn failure(status: OrderStatus, facts: &Facts, known: &Known) -> Option<Failure> {
     match status {
-        OrderStatus::Failed if facts.provider_ref.is_none() => {
-            Some("The payment could not be started. You have not been charged.")
-        }
-        OrderStatus::Failed => Some("The payment was declined. You have not been charged."),
-        OrderStatus::Expired => match (facts.seats, known.payment) {
-            (Seats::Gone, Payment::Refunded) => Some(
-                "The payment came after the hold had ended, and the seats had gone to somebody \
-                 else. Your money has been given back.",
-            ),
-            (Seats::Gone, _) => Some(
-                "The payment came after the hold had ended, and the seats had gone to somebody \
-                 else. You have not been charged.",
-            ),
-            _ => Some("The payment was not made in time. You have not been charged."),
-        },
+        OrderStatus::Failed if facts.provider_ref.is_none() => Some(Failure::NotStarted),
+        OrderStatus::Failed => Some(Failure::Declined),
+        OrderStatus::Expired => Some(match (facts.seats, known.payment) {
+            (Seats::Gone, Payment::Refunded) => Failure::PaidLateRefunded,
+            (Seats::Gone, _) => Failure::PaidLateNotCharged,
+            _ => Failure::NotPaidInTime,
+        }),
         OrderStatus::Queued
         | OrderStatus::AwaitingPayment
         | OrderStatus::Paid

@@ -23,6 +23,8 @@ use uuid::Uuid;
 pub(crate) const CARD_WEBHOOK_SECRET: &str = "whsec_test";
 const ADMISSION_KEYS: &str =
     r#"[{"kid":"t1","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]"#;
+/// Who mail is from.
+const MAIL_FROM: &str = "Catraca <tickets@shop.example>";
 pub(crate) const SLUG: &str = "hamlet";
 pub(crate) const SEATS: i32 = 12;
 pub(crate) const PRICE_MINOR: i64 = 12_500;
@@ -44,6 +46,7 @@ pub(crate) struct Shop {
     pub(crate) sandbox: String,
     pub(crate) http: reqwest::Client,
     redis_url: String,
+    mail: Option<String>,
     database: String,
     admin: Pool,
     stop: CancellationToken,
@@ -70,7 +73,7 @@ fn redis_url() -> String {
     url.to_string()
 }
 
-fn flags(core: &str, database: &str, redis: &str) -> Vec<String> {
+fn flags(core: &str, database: &str, redis: &str, mail: Option<&str>) -> Vec<String> {
     let mut url = url::Url::parse(&required("CATRACA_TEST_DATABASE_URL")).unwrap();
     url.set_path(database);
     let oidc =
@@ -89,14 +92,16 @@ fn flags(core: &str, database: &str, redis: &str) -> Vec<String> {
         ("--oidc-providers", oidc),
         ("--database-connections", "12"),
     ];
+    let smtp = mail.map(|smtp| [("--smtp-url", smtp), ("--mail-from", MAIL_FROM)]);
     flags
         .iter()
+        .chain(smtp.iter().flatten())
         .map(|(flag, value)| format!("{flag}={value}"))
         .collect()
 }
 
-fn config(core: &str, database: &str, redis: &str) -> Config {
-    let flags = flags(core, database, redis).into_iter();
+fn config(core: &str, database: &str, redis: &str, mail: Option<&str>) -> Config {
+    let flags = flags(core, database, redis, mail).into_iter();
     Args::try_parse_from(std::iter::once("test".to_owned()).chain(flags))
         .unwrap()
         .config
@@ -133,6 +138,8 @@ pub(crate) struct Options {
     /// Requests a second, by provider: `card=50`.
     pub(crate) rates: String,
     pub(crate) seats: i32,
+    /// The mail server, if there is one.
+    pub(crate) mail: Option<String>,
 }
 
 pub(crate) enum Webhooks {
@@ -148,6 +155,7 @@ impl Default for Options {
             webhooks: Webhooks::ToShop,
             rates: String::new(),
             seats: SEATS,
+            mail: None,
         }
     }
 }
@@ -178,8 +186,19 @@ impl Shop {
         .await
     }
 
+    /// A shop that sends mail by this server.
+    pub(crate) async fn open_with_mail(smtp: String) -> Self {
+        let mail = Some(smtp);
+        Self::open_with(Options {
+            mail,
+            ..Options::default()
+        })
+        .await
+    }
+
     pub(crate) async fn open_with(options: Options) -> Self {
         let redis_url = options.redis_url.unwrap_or_else(redis_url);
+        let mail = options.mail;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (core_listener, core) = listen().await;
         let (sandbox_listener, sandbox) = listen().await;
@@ -212,7 +231,7 @@ impl Shop {
         ));
 
         let database = format!("catraca_test_{}", Uuid::new_v4().simple());
-        let admin = db::pool(&config(&core, "/postgres", &redis_url)).unwrap();
+        let admin = db::pool(&config(&core, "/postgres", &redis_url, None)).unwrap();
         let create = format!("CREATE DATABASE {database}");
         admin
             .get()
@@ -221,7 +240,7 @@ impl Shop {
             .batch_execute(&create)
             .await
             .unwrap();
-        let config = config(&core, &format!("/{database}"), &redis_url);
+        let config = config(&core, &format!("/{database}"), &redis_url, mail.as_deref());
         db::migrate(&db::pool(&config).unwrap()).await.unwrap();
         let client = redis::Client::open(redis_url.as_str()).unwrap();
         let manager = redis::aio::ConnectionManager::new_lazy_with_config(
@@ -256,6 +275,7 @@ impl Shop {
             sandbox,
             http,
             redis_url,
+            mail,
             database,
             admin,
             stop,
@@ -269,6 +289,13 @@ impl Shop {
         self.tasks
             .spawn(purchase::run(self.app.clone(), stop.clone()));
         stop
+    }
+
+    /// The postman, until the shop closes.
+    pub(crate) fn mail(&self) {
+        let stop = self.stop.child_token();
+        self.tasks
+            .spawn(catraca_core::mail::run(self.app.clone(), stop));
     }
 
     /// A worker in a process of its own, killed when dropped.
@@ -285,6 +312,7 @@ impl Shop {
                 &self.core,
                 &format!("/{}", self.database),
                 &self.redis_url,
+                self.mail.as_deref(),
             ))
             .envs(provider_settings(&self.sandbox))
             .env("RUST_LOG", "warn")
