@@ -19,9 +19,9 @@ async function importSource(path) {
 }
 
 /** Bundles a page's script or style and returns its bytes. */
-async function bundle(path) {
+async function bundle(path, format = 'esm') {
   const { outputFiles } = await build({
-    entryPoints: [path], bundle: true, minify: true, format: 'esm', target: 'es2022',
+    entryPoints: [path], bundle: true, minify: true, format, target: 'es2022',
     legalComments: 'none', charset: 'utf8', write: false, logLevel: 'error',
   });
   return outputFiles[0].contents;
@@ -64,6 +64,11 @@ const assets = {
   logo: await writeAsset('logo', 'svg', await readFile(`${here}src/logo.svg`)),
   wasm: await writeAsset('verify', 'wasm', await readFile(wasm)),
 };
+assets.manifest = await writeAsset('door', 'webmanifest', Buffer.from(JSON.stringify({
+  name: 'Catraca: door', short_name: 'Door', start_url: '/door', scope: '/door', display: 'standalone',
+  background_color: '#f6f5f1', theme_color: '#0b5d50',
+  icons: [{ src: assets.logo, type: 'image/svg+xml', sizes: 'any' }],
+})));
 for (const source of await readdir(`${here}src/workers`)) {
   const name = `worker-${source.replace('.ts', '')}`;
   assets[name] = await writeAsset(name, 'js', await bundle(`${here}src/workers/${source}`));
@@ -73,6 +78,8 @@ for (const source of await readdir(`${here}src`)) {
   if (!pages.includes(`${name}.html`)) continue;
   assets[name] = await writeAsset(name, 'js', await bundle(`${here}src/${source}`));
 }
+// Not under /assets/: where it is says which addresses it may answer for.
+await writeFile(`${dist}/sw.js`, await bundle(`${here}src/sw.ts`, 'iife'));
 const words = await importSource(`${here}src/text.ts`);
 const head = await readFile(`${here}src/head.html`, 'utf8');
 const masthead = await readFile(`${here}src/masthead.html`, 'utf8');

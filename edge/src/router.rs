@@ -68,9 +68,12 @@ async fn dispatch(mut visit: Visit, path: &str) -> Result<Response> {
         [".well-known", "jwks.json"] => jwks(&visit),
         [""] => pages::plain(&visit, "landing", "").await,
         ["verify"] => pages::plain(&visit, "verify", "").await,
+        ["door"] => pages::door(&visit).await,
         ["orders", id] if !id.is_empty() => pages::plain(&visit, "order", id).await,
         ["tickets", id] if !id.is_empty() => pages::plain(&visit, "ticket", id).await,
-        ["assets", ..] | ["favicon.ico" | "robots.txt"] => pages::assets::serve(&visit, path).await,
+        ["assets", ..] | ["favicon.ico" | "robots.txt" | "sw.js"] => {
+            pages::assets::serve(&visit, path).await
+        }
         _ => pages::missing(&visit).await,
     }
 }

@@ -39,6 +39,11 @@ pub enum Probe {
         /// Connection string.
         dsn: String,
     },
+    /// A mail server that greets.
+    Smtp {
+        /// `127.0.0.1:port`.
+        address: String,
+    },
     /// A program with nothing to ask: ready when it has not died this long after its start.
     Survives(Duration),
 }
@@ -71,6 +76,11 @@ impl Probe {
             Self::AnyHttp { address } => http_status(address, "/").await.map(|_| ()),
             Self::Redis { address, password } => ask_redis(address, password).await,
             Self::Postgres { dsn } => ask_postgres(dsn).await,
+            Self::Smtp { address } => {
+                let greeting = exchange(address, "QUIT\r\n").await?;
+                anyhow::ensure!(greeting.starts_with("220 "), "{}", greeting.trim());
+                Ok(())
+            }
             Self::Survives(_) => Ok(()),
         }
     }

@@ -24,6 +24,10 @@ pub struct RunFile {
     pub sandbox: String,
     /// The development OpenID provider.
     pub issuer: String,
+    /// The development mail server.
+    pub mail: String,
+    /// Where it keeps the messages, one `.eml` file each.
+    pub mail_folder: String,
     /// The process of each part; `kill -9` of it kills the part.
     pub pids: BTreeMap<String, i32>,
 }

@@ -100,7 +100,7 @@ where
     F: Future<Output = anyhow::Result<Then>>,
 {
     bring_up(supervisor, plan, scope).await?;
-    let mut run = addresses(plan);
+    let mut run = addresses(plan)?;
     run.pids = supervisor.pids();
     run.write(&plan.layout.run_file())?;
     announce(&run, report);
@@ -134,6 +134,7 @@ async fn bring_up(supervisor: &mut Supervisor, plan: &Plan, scope: Scope) -> any
     }
     supervisor.start(parts::issuer::part(plan)?).await?;
     supervisor.start(parts::sandbox::part(plan)?).await?;
+    supervisor.start(parts::mail::part(plan)?).await?;
     parts::core::migrate(plan).await?;
     supervisor.start(parts::core::serve(plan)?).await?;
     supervisor.start(parts::core::worker(plan)?).await?;
@@ -144,8 +145,8 @@ async fn bring_up(supervisor: &mut Supervisor, plan: &Plan, scope: Scope) -> any
     supervisor.start(edge).await
 }
 
-fn addresses(plan: &Plan) -> RunFile {
-    RunFile {
+fn addresses(plan: &Plan) -> anyhow::Result<RunFile> {
+    Ok(RunFile {
         edge: plan.ports.url("edge"),
         core: plan.ports.url("core"),
         worker: plan.ports.url("worker"),
@@ -153,8 +154,10 @@ fn addresses(plan: &Plan) -> RunFile {
         redis: plan.redis_url(),
         sandbox: plan.ports.url("sandbox"),
         issuer: plan.ports.url("issuer"),
+        mail: parts::mail::url(plan),
+        mail_folder: parts::mail::folder(plan)?.to_string_lossy().into_owned(),
         pids: BTreeMap::new(),
-    }
+    })
 }
 
 fn announce(run: &RunFile, report: Report) {
@@ -167,10 +170,14 @@ fn announce(run: &RunFile, report: Report) {
         ("redis", &run.redis),
         ("sandbox", &run.sandbox),
         ("issuer", &run.issuer),
+        ("mail", &run.mail),
     ] {
         if run.pids.contains_key(part) {
             report.plain(format!("  {part:<9} {address}"));
         }
+    }
+    if run.pids.contains_key("mail") {
+        report.plain(format!("  mail to buyers is kept in {}", run.mail_folder));
     }
 }
 

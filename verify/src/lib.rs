@@ -6,6 +6,7 @@
 
 use catraca_domain::challenge;
 use catraca_domain::draw::{Draw, DrawError, DrawRecord};
+use catraca_domain::ticket_code::TicketKeys;
 use serde_json::json;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -159,4 +160,20 @@ fn whole(value: f64) -> Option<u64> {
         reason = "just seen to be whole, positive and below 2^53"
     )]
     fits.then_some(value as u64)
+}
+
+/// Checks a ticket's code with the published keys, a JSON Web Key Set.
+///
+/// Answers `{"verdict": "genuine", "says": {"e", "t", "s", "r"?, "n"?}}`, or a verdict of
+/// `malformed`, `unknown_key` or `forged`; `no_keys` when the set is none.
+#[wasm_bindgen]
+pub fn verify_ticket(keys_json: &str, code: &str) -> String {
+    let Ok(keys) = TicketKeys::from_jwks(keys_json) else {
+        return json!({"verdict": "no_keys"}).to_string();
+    };
+    match keys.verify(code) {
+        Ok(payload) => json!({"verdict": "genuine", "says": payload}),
+        Err(error) => json!({"verdict": error.as_str()}),
+    }
+    .to_string()
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { Census, Solving, contradiction, initSync, solve_challenge, verify_draw } from '../build/verify.js';
+import { Census, Solving, contradiction, initSync, solve_challenge, verify_draw, verify_ticket } from '../build/verify.js';
 
 const read = (path) => readFile(new URL(path, import.meta.url));
 const vectors = async (name) => JSON.parse(await read(`../../domain/tests/vectors/${name}.json`));
@@ -79,4 +79,13 @@ test('a million places are a permutation', async (t) => {
   while (!census.step(50_000));
   assert.equal(census.fault(), undefined);
   t.diagnostic(`a million places: ${(performance.now() - start).toFixed(0)} ms`);
+});
+
+test('ticket codes have the frozen verdicts', async () => {
+  const { jwks, cases } = await vectors('tickets');
+  for (const { name, code, verdict, payload } of cases) {
+    const said = JSON.parse(verify_ticket(JSON.stringify(jwks), code));
+    assert.deepEqual(said, verdict === 'genuine' ? { verdict, says: payload } : { verdict }, name);
+  }
+  assert.equal(JSON.parse(verify_ticket('{}', cases[0].code)).verdict, 'no_keys');
 });

@@ -1,13 +1,15 @@
-// An order: follows it until it is settled, sends the buyer to the payment page once, and shows
-// the tickets.
+// An order: follows it until it is settled, sends the buyer to the payment page once or shows the
+// code to pay by, and shows the tickets.
 import { backoffMs, jitterMs, sleep } from './backoff';
-import { byId, idFromPath, make, setText, show } from './dom';
+import { countdown, formatCountdown } from './clock';
+import { byId, idFromPath, make, onPress, setText, show } from './dom';
 import { get } from './http';
 import { loginLinks } from './login';
+import { formatMoney } from './money';
 import { NetworkFailure, Problem, inWords, wantsLogin } from './problem';
 import { describeSeat } from './seats';
-import { common, order as words } from './text';
-import { order as decodeOrder, type Order, type OrderTicket } from './wire';
+import { common, order as words, region } from './text';
+import { order as decodeOrder, type Order, type OrderTicket, type PayCode } from './wire';
 
 /** How often the order is asked for where no event stream comes through, in milliseconds. */
 const POLL_MS = 1500;
@@ -15,6 +17,9 @@ const POLL_MS = 1500;
 const FIRST_WORD_MS = 4000;
 /** A silent stream is opened anew after this long, in milliseconds. */
 const QUIET_MS = 25_000;
+/** Mail goes out within seconds; it is asked after this often, this many times. */
+const MAIL_MS = 2000;
+const MAIL_ASKS = 8;
 
 const id = idFromPath();
 const path = `/api/v1/orders/${encodeURIComponent(id)}`;
@@ -48,7 +53,11 @@ function link(href: string | null, label = ''): void {
 
 function awaiting(order: Order): void {
   const url = paymentPage(order);
-  if (url === null) {
+  if (order.payCode !== null) {
+    status(words.codeHeading, words.codeStatus, 'plain');
+    payHere(order.payCode);
+    link(null);
+  } else if (url === null) {
     status(words.heading, cameBack ? words.confirming : words.queued, 'busy');
     link(null);
   } else if (query.has('cancelled')) {
@@ -68,12 +77,75 @@ function awaiting(order: Order): void {
   }
 }
 
+let shownCode = '';
+let stopCountdown = (): void => undefined;
+
+/** Shows the code to pay by; the event stream tells when that was done. */
+function payHere(code: PayCode): void {
+  if (code.data === shownCode) return;
+  shownCode = code.data;
+  byId('code-image').setAttribute('src', `${path}/pay.svg`);
+  (byId('code-text') as HTMLTextAreaElement).value = code.data;
+  show(byId('code-left-line'), code.expiresAt !== null);
+  stopCountdown();
+  if (code.expiresAt === null) return;
+  stopCountdown = countdown(code.expiresAt, (left) => setText(byId('code-left'), formatCountdown(left)), () => {
+    show(byId('code-left-line'), false);
+    setText(byId('status'), words.codeOver);
+  });
+}
+
+async function copyCode(): Promise<void> {
+  const field = byId('code-text') as HTMLTextAreaElement;
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+  } catch {
+    // Not allowed, or not a secure address: it is selected, and the old way may do.
+    if (!document.execCommand('copy')) return;
+  }
+  setText(byId('copy'), words.copied);
+}
+
+function refunds(order: Order): void {
+  show(byId('refunds'), order.refunds.length > 0);
+  byId('refund-list').replaceChildren(...order.refunds.map(({ amount, done, seats }) => {
+    const money = formatMoney(amount, region);
+    const what = done ? words.refundDone(money) : words.refundPending(money);
+    return make('li', {}, seats.length === 0 ? what : `${what} (${words.refundSeats(seats.map(describeSeat).join('; '))})`);
+  }));
+}
+
+function mail(order: Order): void {
+  const line = byId('mail');
+  show(line, order.status === 'paid' && order.mail !== null);
+  if (order.mail === null) return;
+  const say = { queued: words.mailQueued, sent: words.mailSent, given_up: words.mailGivenUp }[order.mail.state];
+  setText(line, say(order.mail.to));
+  line.dataset.state = order.mail.state;
+}
+
+/** In our words, else the server's, else in general. */
+function failure(order: Order, general: string): string {
+  return order.failureKind === null ? order.failure ?? general : words.failures[order.failureKind];
+}
+
 function tryAgain(order: Order): void {
   link(`/e/${encodeURIComponent(order.event)}`, words.tryAgain);
 }
 
 function render(order: Order): void {
   last = order;
+  const waits = order.status === 'awaiting_payment' && !order.underReview;
+  show(byId('pay-here'), waits && order.payCode !== null);
+  refunds(order);
+  mail(order);
+  if (order.underReview && !isFinal(order)) {
+    status(words.reviewHeading, words.review, 'plain');
+    link(null);
+    show(byId('tickets'), false);
+    return;
+  }
   switch (order.status) {
     case 'queued':
       status(words.heading, cameBack ? words.confirming : words.queued, 'busy');
@@ -88,15 +160,17 @@ function render(order: Order): void {
       tickets(order.tickets);
       break;
     case 'failed':
-      status(words.failedHeading, order.failure ?? words.failed, 'bad');
+      status(words.failedHeading, failure(order, words.failed), 'bad');
       tryAgain(order);
       break;
     case 'expired':
-      status(words.expiredHeading, order.failure ?? words.expired, 'bad');
+      status(order.failureKind?.startsWith('paid_late') ? words.lateHeading : words.expiredHeading,
+        failure(order, words.expired), 'bad');
       tryAgain(order);
       break;
     case 'refunded':
-      status(words.refundedHeading, words.refunded, 'plain');
+      status(words.refundedHeading, order.refunded === null || order.refunded.amountMinor === 0
+        ? words.refunded : words.refundedAmount(formatMoney(order.refunded, region)), 'plain');
       link('/', common.backToEvents);
       break;
   }
@@ -105,7 +179,8 @@ function render(order: Order): void {
 
 function tickets(list: readonly OrderTicket[]): void {
   const items = byId('ticket-list');
-  if (items.childElementCount === list.length) return;
+  if (items.dataset.tickets === list.map(({ ticket }) => ticket).join()) return;
+  items.dataset.tickets = list.map(({ ticket }) => ticket).join();
   items.replaceChildren(...list.map((ticket) => {
     const api = `/api/v1/tickets/${encodeURIComponent(ticket.ticket)}`;
     const where = describeSeat(ticket.where);
@@ -183,4 +258,17 @@ async function follow(): Promise<void> {
   }
 }
 
-void follow();
+/** Whether the mail has gone out is not worth an event: it is asked after for a few seconds. */
+async function followMail(): Promise<void> {
+  for (let ask = 0; ask < MAIL_ASKS && last?.mail?.state === 'queued'; ask += 1) {
+    await sleep(MAIL_MS);
+    try {
+      render(await get(path, decodeOrder));
+    } catch {
+      return;
+    }
+  }
+}
+
+onPress(byId('copy'), copyCode);
+void follow().then(followMail);

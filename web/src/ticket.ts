@@ -1,13 +1,18 @@
-// One ticket, to show at the entrance or to print.
+// One ticket, to show at the entrance or to print. Once opened it is kept on this device, for a
+// place without a network.
 import { formatDate } from './clock';
 import { byId, idFromPath, onPress, setText, show } from './dom';
 import { get } from './http';
 import { loginLinks } from './login';
+import { forget, keepPage, keptJson } from './offline';
 import { Problem, inWords, wantsLogin } from './problem';
+import { describeSeat } from './seats';
 import { common, ticket as words } from './text';
 import { ticket as decodeTicket, type Ticket } from './wire';
 
-const api = `/api/v1/tickets/${encodeURIComponent(idFromPath())}`;
+const id = idFromPath();
+const api = `/api/v1/tickets/${encodeURIComponent(id)}`;
+const keptName = `ticket-${id}`;
 
 function render(ticket: Ticket): void {
   const { section, row, seat } = ticket.where;
@@ -23,21 +28,45 @@ function render(ticket: Ticket): void {
   show(byId('seat-line'), seat !== null);
   setText(byId('code'), ticket.code ?? '');
   byId('pdf').setAttribute('href', `${api}.pdf`);
-  if (ticket.valid) byId('qr').setAttribute('src', `${api}.svg`);
+  if (ticket.valid) {
+    for (const image of ['qr', 'bright-qr']) byId(image).setAttribute('src', `${api}.svg`);
+  }
+  setText(byId('bright-seat'), describeSeat(ticket.where));
   setText(byId('status'), ticket.valid ? words.show : words.invalid);
-  show(byId('qr'), ticket.valid);
-  show(byId('code-line'), ticket.valid);
+  show(byId('void'), !ticket.valid);
+  for (const only of ['qr', 'code-line', 'large']) show(byId(only), ticket.valid);
   show(byId('ticket'), true);
+}
+
+/** Keeps what is shown; a void ticket too, so that it is not taken for good without a network. */
+async function keep(ticket: Ticket): Promise<void> {
+  const kept = await keepPage(keptName, '/tickets/', ticket.valid ? [api, `${api}.svg`] : [api]);
+  if (!kept) return;
+  document.body.dataset.kept = 'true';
+  setText(byId('kept'), words.kept);
+  show(byId('forget'), true);
+}
+
+/** Without a login, what this device has kept is still shown. */
+async function showKept(): Promise<boolean> {
+  const kept = await keptJson(keptName, api);
+  if (kept === undefined) return false;
+  render(decodeTicket(kept));
+  setText(byId('kept'), words.keptOnly);
+  show(byId('forget'), true);
+  return true;
 }
 
 async function load(): Promise<void> {
   show(byId('again'), false);
   setText(byId('status'), common.loading);
   try {
-    render(await get(api, decodeTicket));
+    const ticket = await get(api, decodeTicket);
+    render(ticket);
+    await keep(ticket);
   } catch (error) {
     if (wantsLogin(error)) {
-      setText(byId('status'), words.login);
+      if (!(await showKept())) setText(byId('status'), words.login);
       byId('login-links').replaceChildren(...await loginLinks());
       return;
     }
@@ -47,6 +76,25 @@ async function load(): Promise<void> {
   }
 }
 
+/** As large and bright as the screen can, and not dimmed while it is held out. */
+async function enlarge(): Promise<void> {
+  const dialog = byId('bright') as HTMLDialogElement;
+  dialog.showModal();
+  try {
+    const awake = await navigator.wakeLock.request('screen');
+    dialog.addEventListener('close', () => void awake.release(), { once: true });
+  } catch {
+    // The screen will dim when it does.
+  }
+}
+
+onPress(byId('large'), enlarge);
+onPress(byId('forget'), async () => {
+  await forget(keptName);
+  delete document.body.dataset.kept;
+  show(byId('forget'), false);
+  setText(byId('kept'), words.forgotten);
+});
 onPress(byId('print'), async () => window.print());
 onPress(byId('again'), load);
 void load();

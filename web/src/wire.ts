@@ -152,13 +152,54 @@ export interface OrderTicket {
   readonly where: SeatName;
 }
 
+export const FAILURES = [
+  'not_started', 'declined', 'not_paid_in_time', 'paid_late_refunded', 'paid_late_not_charged',
+] as const;
+
+/** A code to pay by, shown here instead of on the provider's page. */
+export interface PayCode {
+  readonly data: string;
+  readonly expiresAt: string | null;
+}
+
+export interface Refund {
+  readonly amount: Money;
+  readonly done: boolean;
+  readonly seats: readonly SeatName[];
+}
+
 export interface Order {
   readonly status: (typeof ORDER_STATUSES)[number];
   readonly redirectUrl: string | null;
+  readonly payCode: PayCode | null;
+  readonly total: Money | null;
+  readonly provider: string | null;
+  /** Parts that went back, or are on their way. */
+  readonly refunds: readonly Refund[];
+  /** What has gone back in all. */
+  readonly refunded: Money | null;
+  /** Where the tickets were sent. */
+  readonly mail: { readonly to: string; readonly state: 'queued' | 'sent' | 'given_up' } | null;
+  /** A person has to look at it. */
+  readonly underReview: boolean;
   readonly event: string;
   readonly tickets: readonly OrderTicket[];
-  /** Why it came to nothing, in a sentence. */
+  /** Why it came to nothing, in the server's sentence. */
   readonly failure: string | null;
+  /** The same by name; null for a reason that this page doesn't know. */
+  readonly failureKind: (typeof FAILURES)[number] | null;
+}
+
+function payCode(action: unknown): PayCode | null {
+  const display = maybe(fields(action).display, fields);
+  // Another kind is paid on the provider's page, like everything else.
+  if (display === null || display.kind !== 'qr_code') return null;
+  return { data: text(display.data), expiresAt: maybe(display.expires_at, text) };
+}
+
+function refund(value: unknown): Refund {
+  const it = fields(value);
+  return { amount: money(it.amount), done: it.state === 'completed', seats: maybe(it.seats, (seats) => list(seats, seatName)) ?? [] };
 }
 
 export function order(value: unknown): Order {
@@ -166,8 +207,15 @@ export function order(value: unknown): Order {
   return {
     status: oneOf(it.status, ORDER_STATUSES),
     redirectUrl: maybe(it.next_action, (action) => text(fields(action).redirect_url)),
+    payCode: maybe(it.next_action, payCode),
+    total: maybe(it.total, money), provider: maybe(it.provider, text),
+    refunds: maybe(it.refunds, (refunds) => list(refunds, refund)) ?? [], refunded: maybe(it.refunded, money),
+    mail: maybe(it.mail, (mail) => (
+      { to: text(fields(mail).to), state: oneOf(fields(mail).state, ['queued', 'sent', 'given_up']) })),
+    underReview: it.under_review === true,
     event: text(it.event),
     tickets: list(it.tickets, orderTicket), failure: maybe(it.failure, text),
+    failureKind: FAILURES.find((name) => name === it.failure_kind) ?? null,
   };
 }
 
@@ -193,4 +241,10 @@ export function ticket(value: unknown): Ticket {
     title: text(event.title), venue: text(event.venue), startsAt: text(event.starts_at),
     where: seatName(value), code: maybe(it.code, text), valid: oneOf(it.status, ['valid', 'void']) === 'valid',
   };
+}
+
+/** What a door keeps of its event. */
+export function door(value: unknown): { void: string[]; issued: number; asOf: string } {
+  const it = fields(value);
+  return { void: list(it.void, text), issued: number(it.issued), asOf: text(it.as_of) };
 }

@@ -228,11 +228,11 @@ impl Story {
                 Piece::Line(line) => text.push_str(&line),
                 Piece::Facts(facts) => text.push_str(&facts.join("\r\n")),
                 Piece::Links(links) => {
-                    let lines = links.into_iter().map(|(words, url)| match url {
+                    let items = links.into_iter().map(|(words, url)| match url {
                         Some(url) => format!("- {words}\r\n  {url}"),
                         None => format!("- {words}"),
                     });
-                    text.push_str(&lines.collect::<Vec<_>>().join("\r\n"));
+                    text.push_str(&items.collect::<Vec<_>>().join("\r\n"));
                 }
             }
             text.push_str("\r\n\r\n");

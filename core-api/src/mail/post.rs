@@ -72,9 +72,8 @@ impl Post {
 
     /// Hands the message over.
     pub(super) async fn send(&self, message: Message) -> Result<(), Refused> {
-        let error = match self.transport.send(message).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = self.transport.send(message).await else {
+            return Ok(());
         };
         // 550 to 553: of the mailbox. Anything else permanent may be our own setting.
         let of_mailbox = error

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use catraca_domain::problem::Kind;
 use catraca_payments::Display;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 /// As stored, and as the buyer gets it.
@@ -41,7 +41,7 @@ pub(crate) fn stored(display: &Display) -> Value {
         },
     };
     // Text and a time: both can be written.
-    serde_json::to_value(shown).unwrap_or_else(|_| json!(null))
+    serde_json::to_value(shown).unwrap_or(Value::Null)
 }
 
 /// What was kept; `None` where there is nothing, or nothing that this program knows.

@@ -20,6 +20,16 @@ pub(crate) async fn plain(visit: &Visit, name: &str, id: &str) -> Result<Respons
     }
 }
 
+/// The door's page: the only one that may use the camera.
+pub(crate) async fn door(visit: &Visit) -> Result<Response> {
+    let page = plain(visit, "door", "").await?;
+    page.headers().set(
+        "permissions-policy",
+        "camera=(self), geolocation=(), microphone=(), payment=()",
+    )?;
+    Ok(page)
+}
+
 /// 404 for a room, as a page or as a problem.
 pub(crate) async fn no_such_room(visit: &Visit) -> Result<Response> {
     if visit.wants_html() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Plan, issuer, sandbox};
+use super::{Plan, issuer, mail, sandbox};
 use crate::logfile;
 use crate::part::Part;
 use crate::probe::Probe;
@@ -62,6 +62,8 @@ fn role(plan: &Plan, name: &str, command: &str, probe: Probe) -> anyhow::Result<
         .env("CATRACA_TICKET_KEY", plan.secrets.get("ticket_key"))
         .env("CATRACA_OIDC_PROVIDERS", issuer::providers(plan))
         .env("CATRACA_CARD_API_URL", &sandbox_url)
-        .env("CATRACA_PAYPAL_API_URL", &sandbox_url);
+        .env("CATRACA_PAYPAL_API_URL", &sandbox_url)
+        .env("CATRACA_PIX", "on");
+    let part = mail::with_server(part, plan);
     Ok(sandbox::with_credentials(part, plan))
 }

@@ -3,6 +3,7 @@
 pub mod core;
 pub mod edge;
 pub mod issuer;
+pub mod mail;
 pub mod postgres;
 pub mod redis;
 pub mod sandbox;
@@ -25,6 +26,7 @@ pub const PORT_NAMES: &[&str] = &[
     "redis",
     "sandbox",
     "issuer",
+    "mail",
     "inspector",
 ];
 

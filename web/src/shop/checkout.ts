@@ -10,7 +10,7 @@ import { hold as decodeHold, type Hold } from '../wire';
 
 /** What every stack has, should the list not answer. */
 const PROVIDERS = ['card', 'paypal'];
-const LABELS: Record<string, string> = { card: words.card, paypal: words.paypal };
+const LABELS: Record<string, string> = { card: words.card, paypal: words.paypal, pix: words.pix };
 
 /** Remembers this browser's hold, so that a reload or the way over the login does not lose it. */
 export const memory = {
@@ -34,9 +34,9 @@ export async function rememberedHold(room: string): Promise<Hold | null> {
   return null;
 }
 
-async function providers(): Promise<string[]> {
+async function providers(currency: string): Promise<string[]> {
   try {
-    const known = await get('/api/v1/payment-providers', (body) => list(fields(body).providers, text));
+    const known = await get(`/api/v1/payment-providers?currency=${encodeURIComponent(currency)}`, (body) => list(fields(body).providers, text));
     return known.length > 0 ? known : PROVIDERS;
   } catch {
     return PROVIDERS;
@@ -44,9 +44,9 @@ async function providers(): Promise<string[]> {
 }
 
 let offered = false;
-async function offerProviders(): Promise<void> {
+async function offerProviders(currency: string): Promise<void> {
   if (offered) return;
-  const choices = (await providers()).map((name, index) => make('label', { class: 'choice' },
+  const choices = (await providers(currency)).map((name, index) => make('label', { class: 'choice' },
     make('input', { type: 'radio', name: 'provider', value: name, checked: index === 0 }),
     make('span', {}, LABELS[name] ?? name)));
   byId('providers').append(...choices);
@@ -62,7 +62,7 @@ let stopCountdown = (): void => undefined;
 
 /** Fills the view; `late` is called when the time is up. */
 export async function showHold(hold: Hold, late: () => void): Promise<void> {
-  await offerProviders();
+  await offerProviders(hold.total.currency);
   const total = formatMoney(hold.total, region);
   byId('held-seats').replaceChildren(...hold.seats.map((seat) => make('li', {}, describeSeat(seat))));
   setText(byId('total'), total);

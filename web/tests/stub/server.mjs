@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 
 const dist = fileURLToPath(new URL('../../dist', import.meta.url));
 const CSP = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-const TYPES = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', html: 'text/html' };
+const WORKER_CSP = "default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
+const TYPES = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', html: 'text/html',
+  wasm: 'application/wasm', webmanifest: 'application/manifest+json' };
 const QR = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 21 21" width="210" height="210">'
   + '<path fill="#fff" d="M0 0h21v21H0z"/><path d="M1 1h7v7H1zm12 0h7v7h-7zM1 13h7v7H1zm9-3h2v2h-2zm4 4h3v3h-3z"/></svg>';
 
@@ -39,6 +41,9 @@ function initialState() {
     holds: new Map(),
     orders: new Map(),
     ticketStatus: 'valid',
+    /** What the door is told; null for whoever is not door staff. */
+    ticketKeys: { keys: [] },
+    doorList: null,
     /** Answers to give instead, by `METHOD path`: `{status, body}`, a problem's name, or 'drop';
      * a list is used up one by one. */
     instead: new Map(),
@@ -47,7 +52,7 @@ function initialState() {
   };
 }
 
-const STATUS = { not_logged_in: 401, session_ended: 401, no_admission: 401, seats_taken: 409, sold_out: 409,
+const STATUS = { not_logged_in: 401, forbidden: 403, session_ended: 401, no_admission: 401, seats_taken: 409, sold_out: 409,
   over_limit: 422, hold_expired: 410, not_found: 404, unavailable: 503, invalid_place: 401, room_closed: 409 };
 const problem = (name) => ({
   status: STATUS[name] ?? 400, type: 'application/problem+json',
@@ -85,8 +90,11 @@ function shop(state, method, path, body) {
     const event = state.events.find((candidate) => candidate.event === id);
     return event ? { status: 200, body: event } : problem('not_found');
   }
-  if (kind === 'payment-providers') return { status: 200, body: { providers: ['card', 'paypal'] } };
+  if (kind === 'payment-providers') return { status: 200, body: { providers: ['card', 'paypal', 'pix'] } };
+  if (kind === 'ticket-keys') return { status: 200, body: state.ticketKeys };
   if (!state.loggedIn) return problem('not_logged_in');
+  if (kind === 'door') return state.doorList === null ? problem('forbidden') : { status: 200, body: state.doorList };
+  if (kind === 'orders' && rest[0] === 'pay.svg') return { status: 200, type: 'image/svg+xml', html: QR };
   if (kind === 'me') return { status: 200, body: { account: 'ana', email: 'ana@example.com' } };
   if (kind === 'session' && method === 'DELETE') return { status: 204 };
   if (kind === 'session') return { status: 200, body: { event: 'noite', expires_at: inSeconds(state.sessionSeconds), max_seats_per_buyer: 4 } };
@@ -96,7 +104,7 @@ function shop(state, method, path, body) {
   if (extension === 'svg') return { status: 200, type: 'image/svg+xml', html: QR };
   const { event: slug, title, venue, starts_at } = state.events[0];
   return { status: 200, body: { ticket, event: { slug, title, venue, starts_at }, section: 'Stalls', row: 'C', seat: '7',
-    status: state.ticketStatus, code: 'CT1.eyJ0IjoiOWYyYyJ9.k3Zt8Qm2xW5n' } };
+    status: state.ticketStatus, code: state.ticketStatus === 'void' ? null : 'CT1.eyJ0IjoiOWYyYyJ9.k3Zt8Qm2xW5n' } };
 }
 
 function holds(state, method, id, body) {
@@ -129,8 +137,9 @@ async function answer(state, method, path, body) {
   if (forced === 'drop') return 'drop';
   if (forced !== undefined) return typeof forced === 'string' ? problem(forced) : forced;
   if (path === '/') return page('landing');
-  if (/^\/assets\//.test(path)) {
-    return { status: 200, type: TYPES[path.split('.').pop()], html: await readFile(dist + path) };
+  if (path === '/door') return page('door');
+  if (/^\/assets\/|^\/sw\.js$/.test(path)) {
+    return { status: 200, csp: path.startsWith('/assets/worker-') ? WORKER_CSP : CSP, type: TYPES[path.split('.').pop()], html: await readFile(dist + path) };
   }
   const [, first, second, third] = path.split('/');
   if (first === 'e' && method === 'GET') return roomPage(state, second);
@@ -174,7 +183,7 @@ export async function startStub() {
       reply = problem('not_found');
     }
     if (reply === 'drop') return response.destroy();
-    const headers = { 'content-security-policy': CSP, 'cache-control': 'no-store' };
+    const headers = { 'content-security-policy': reply.csp ?? CSP, 'cache-control': 'no-store' };
     if (reply.location) headers.location = reply.location;
     headers['content-type'] = reply.type ?? 'application/json';
     response.writeHead(reply.status, headers);
