@@ -103,6 +103,34 @@ const CALLS: &[Call] = &[
         200,
         None,
     ),
+    Call(
+        Get,
+        "/api/v1/ticket-keys",
+        "The keys of ticket codes, a JSON Web Key Set",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/door/{event}",
+        "What a door keeps: the void tickets",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/payment-providers",
+        "Payment providers; ?currency= leaves out those that don't take it",
+        200,
+        None,
+    ),
+    Call(
+        Get,
+        "/api/v1/orders/{order}/pay.svg",
+        "The code to pay an order by",
+        200,
+        None,
+    ),
     Call(Get, "/auth/login", "Log in by OpenID Connect", 303, None),
     Call(Get, "/auth/callback", "Back from the provider", 303, None),
     Call(Post, "/auth/logout", "Log out", 204, None),
@@ -267,7 +295,7 @@ mod shapes {
     #[derive(ToSchema)]
     pub(super) struct OrderRequest {
         hold: String,
-        /// A payment provider: `card`, `paypal`.
+        /// A payment provider: `card`, `paypal`, `pix`.
         provider: String,
     }
 

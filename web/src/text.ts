@@ -174,7 +174,7 @@ export const pay = {
   release: 'Give the seats back',
   expired: 'The time for these seats ran out and they were given back. Please choose again.',
   released: 'The seats were given back.',
-  secure: 'You pay on the provider’s own page. We never see your card.',
+  secure: 'Card and PayPal are paid on the provider’s own page: we never see your card. Pix is paid by a code, on the next page.',
 };
 
 export const order = {

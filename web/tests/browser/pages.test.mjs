@@ -37,6 +37,12 @@ async function enterShop() {
   await visible('.section');
 }
 
+/** An order that is paid by a code on its own page. */
+const payByCode = (order, seconds = 240) => ({ order, event: 'noite', status: 'awaiting_payment', tickets: [],
+  total: { amount_minor: 25000, currency: 'BRL' }, provider: 'pix',
+  next_action: { redirect_url: `/stub/pay/${order}`, display: { kind: 'qr_code', data: '00020126PIX-CODE-OF-250-REAIS',
+    expires_at: new Date(Date.now() + seconds * 1000).toISOString() } } });
+
 /** Every page in a state worth looking at. */
 function tour() {
   const { state: s } = stub;
@@ -55,7 +61,10 @@ function tour() {
     login: { path: '/e/noite', ready: '#login-links a', set: () => { s.page = 'shop'; } },
     choose: { path: '/e/noite', ready: '.section', set: () => { s.loggedIn = true; } },
     'order-waiting': order('queued'), 'order-paid': order('paid'), 'order-failed': order('failed'),
+    'order-pix': { path: '/orders/o9', ready: '#code-image', set: () => s.orders.set('o9', payByCode('o9')) },
     ticket: { path: '/tickets/t1', ready: '#ticket', set: () => undefined },
+    door: { path: '/door', ready: '#events button', set: () => undefined },
+    'door-open': { path: '/door?event=noite', ready: '#guard', set: () => undefined },
     missing: { path: '/nowhere', ready: 'h1', set: () => undefined },
   };
 }
@@ -336,4 +345,80 @@ test('a refunded ticket shows no code to be let in with', async () => {
   await visible('#ticket');
   assert.match(await page.textContent('#status'), /no longer valid/);
   assert.ok(await page.isHidden('#qr'));
+});
+
+test('a Pix code is shown here, can be copied, and the page goes on by itself once it is paid', async () => {
+  await browser.context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await enterShop();
+  await page.click('button[aria-label="Take 2 places: Lawn"]');
+  await visible('#view-hold');
+  assert.equal(stub.state.calls.filter((c) => c.path === '/api/v1/payment-providers')[0].query.get('currency'), 'BRL');
+  await page.check('input[value="pix"]');
+  await page.click('#pay');
+  await page.waitForURL('**/stub/pay/o1'); // The stand-in knows no code at first; the order's page is asked again.
+  stub.state.orders.set('o1', payByCode('o1'));
+  await page.goto(`${stub.url}/orders/o1`);
+  await visible('#code-image');
+  assert.match(page.url(), /\/orders\/o1$/, 'nobody is sent away');
+  assert.match(await page.textContent('#code-left'), /^[34]:\d\d$/);
+  await page.click('#copy');
+  await page.waitForFunction(() => document.getElementById('copy').textContent === 'Copied');
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), '00020126PIX-CODE-OF-250-REAIS');
+  await snap(page, 'order-pix');
+  stub.state.orders.set('o1', { order: 'o1', event: 'noite', status: 'paid', next_action: null,
+    mail: { to: 'ana@example.com', state: 'queued' }, tickets: [{ ticket: 't1', section: 'Stalls', row: 'C', seat: '7' }] });
+  await visible('.ticket img');
+  assert.ok(await page.isHidden('#pay-here'));
+  assert.match(await page.textContent('#mail'), /sending the tickets to ana@example\.com/);
+  stub.state.orders.get('o1').mail = { to: 'ana@example.com', state: 'sent' };
+  await page.waitForSelector('#mail[data-state="sent"]');
+  await browser.context.clearPermissions();
+});
+
+test('each end of an order is told in words of its own', async () => {
+  stub.state.loggedIn = true;
+  const brl = (amount_minor) => ({ amount_minor, currency: 'BRL' });
+  const base = { order: 'o4', event: 'noite', next_action: null, tickets: [], failure: 'the server’s sentence' };
+  const ends = [
+    [{ status: 'failed', failure_kind: 'declined' }, /did not go through/, /declined the payment. Nothing was charged/],
+    [{ status: 'failed', failure_kind: 'not_started' }, /did not go through/, /never began. Nothing was charged/],
+    [{ status: 'failed', failure_kind: 'of_a_later_release' }, /did not go through/, /the server’s sentence/],
+    [{ status: 'expired', failure_kind: 'not_paid_in_time' }, /expired/, /not paid in time/],
+    [{ status: 'expired', failure_kind: 'paid_late_refunded' }, /too late/, /given all of it back/],
+    [{ status: 'expired', failure_kind: 'paid_late_not_charged' }, /too late/, /Nothing was charged/],
+    [{ status: 'refunded', failure: null, refunded: brl(25000) }, /refunded/, /R\$\s?250\.00 went back/],
+    [{ status: 'awaiting_payment', under_review: true }, /looking into it/, /don’t pay again/],
+  ];
+  for (const [end, heading, words] of ends) {
+    stub.state.orders.set('o4', { ...base, ...end });
+    await page.goto(`${stub.url}/orders/o4`);
+    await visible('#status[data-tone]');
+    assert.match(await page.textContent('h1'), heading);
+    assert.match(await page.textContent('#status'), words, JSON.stringify(end));
+  }
+  // Of two tickets one was refunded: the other is still there, and so is what went back.
+  stub.state.orders.set('o4', { ...base, status: 'paid', failure: null, refunded: brl(12500),
+    mail: { to: 'ana@example.com', state: 'given_up' },
+    tickets: [{ ticket: 't1', section: 'Stalls', row: 'C', seat: '7' }],
+    refunds: [{ refund: 'r1', amount: brl(12500), state: 'completed', seats: [{ section: 'Stalls', row: 'C', seat: '8' }] },
+      { refund: 'r2', amount: brl(100), state: 'pending', seats: [] }] });
+  await page.goto(`${stub.url}/orders/o4`);
+  await visible('#refund-list li');
+  const refunds = await page.locator('#refund-list li').allTextContents();
+  assert.match(refunds[0], /R\$\s?125\.00 went back.*Section Stalls, row C, seat 8/);
+  assert.match(refunds[1], /R\$\s?1\.00 is on its way/);
+  assert.equal(await page.locator('.ticket').count(), 1);
+  assert.match(await page.textContent('#mail'), /could not be delivered/);
+  await snap(page, 'order-part-refunded');
+});
+
+test('a ticket prints on paper without its buttons, black on white', async () => {
+  stub.state.loggedIn = true;
+  await page.goto(`${stub.url}/tickets/t1`);
+  await visible('#qr');
+  await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  assert.ok(await page.isHidden('#large') && await page.isHidden('#print') && await page.isHidden('.masthead'));
+  assert.ok(await page.isVisible('#qr') && await page.isVisible('#code'));
+  assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), 'rgb(255, 255, 255)');
+  await page.emulateMedia({ media: null, colorScheme: null });
 });
