@@ -76,11 +76,7 @@ impl Probe {
             Self::AnyHttp { address } => http_status(address, "/").await.map(|_| ()),
             Self::Redis { address, password } => ask_redis(address, password).await,
             Self::Postgres { dsn } => ask_postgres(dsn).await,
-            Self::Smtp { address } => {
-                let greeting = exchange(address, "QUIT\r\n").await?;
-                anyhow::ensure!(greeting.starts_with("220 "), "{}", greeting.trim());
-                Ok(())
-            }
+            Self::Smtp { address } => ask_smtp(address).await,
             Self::Survives(_) => Ok(()),
         }
     }
@@ -113,6 +109,19 @@ async fn http_status(address: &str, path: &str) -> anyhow::Result<u16> {
 async fn ask_redis(address: &str, password: &str) -> anyhow::Result<()> {
     let answer = exchange(address, &format!("AUTH {password}\r\nPING\r\nQUIT\r\n")).await?;
     anyhow::ensure!(answer.contains("+PONG"), "{}", answer.trim());
+    Ok(())
+}
+
+/// Who speaks before the greeting is sent away, so it is waited for.
+async fn ask_smtp(address: &str) -> anyhow::Result<()> {
+    let mut stream = BufReader::new(TcpStream::connect(address).await?);
+    let mut greeting = String::new();
+    (&mut stream)
+        .take(ANSWER_BYTES_MAX)
+        .read_line(&mut greeting)
+        .await?;
+    anyhow::ensure!(greeting.starts_with("220 "), "{}", greeting.trim());
+    stream.write_all(b"QUIT\r\n").await?;
     Ok(())
 }
 
