@@ -11,6 +11,7 @@ use crate::db::{by_key, expect_rows};
 use crate::error::ApiError;
 use crate::holds::line::Verdict;
 use crate::http::idempotency::{self, Once};
+use crate::mail;
 use axum::http::StatusCode;
 use catraca_domain::ids::{AccountId, HoldId, Jti, OrderId};
 use catraca_domain::problem::{Kind, Problem};
@@ -148,6 +149,9 @@ pub(super) async fn order(
         return Ok(verdicts);
     };
     write(&tx, &placed).await?;
+    for one in placed.iter().filter(|one| one.free()) {
+        mail::queue::tickets(app, &tx, one.order).await?;
+    }
     tx.commit().await?;
     for one in &placed {
         metrics::counter!("catraca_orders_placed_total", "provider" => one.asked.provider)
