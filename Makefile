@@ -11,6 +11,7 @@ test: ; @exec scripts/test
 verify: ; @exec scripts/verify
 bench: build ; @exec scripts/bench
 bench-%: build ; @exec scripts/bench $*
+soak-%: build ; @exec scripts/bench soak-$*
 fmt: ; cargo fmt
 lint: ; @exec scripts/lint
 clean: ; @exec scripts/clean

@@ -198,6 +198,9 @@ pub struct RoomConfig {
     /// there before the lobby opens; the lobby lasts until its value is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beacon: Option<Beacon>,
+    /// Most live admissions that what is left to buy allows; none while there is plenty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock_max: Option<u64>,
 }
 
 fn one_dispenser() -> u32 {
@@ -205,6 +208,12 @@ fn one_dispenser() -> u32 {
 }
 
 impl RoomConfig {
+    /// Most live admissions at this time.
+    pub fn admissions_max(&self) -> u64 {
+        let max = u64::from(self.max_active);
+        self.stock_max.map_or(max, |stock| stock.min(max))
+    }
+
     /// The phase at a moment: a function of the configuration and the time alone, so that a
     /// missed alarm can't keep a room shut.
     pub fn phase(&self, now: OffsetDateTime) -> Phase {

@@ -32,6 +32,7 @@ fn config(control: Control, opens_in: Option<i64>, sold_out: bool) -> RoomConfig
         selling_out: false,
         dispensers: 1,
         beacon: None,
+        stock_max: None,
     }
 }
 

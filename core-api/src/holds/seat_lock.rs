@@ -65,20 +65,30 @@ impl SeatLocks {
         call.arg(LOCK_MS);
         let taken = app.breaker.ask(call.invoke_async::<Vec<usize>>(&mut redis));
         match taken.await {
-            None => Ok(None),
+            None => {
+                // It may have taken them and been too slow to say so.
+                tokio::spawn(async move {
+                    let call = locks.call(&GIVE_BACK);
+                    call.invoke_async::<()>(&mut redis).await
+                });
+                Ok(None)
+            }
             Some(busy) if busy.is_empty() => Ok(Some(locks)),
             Some(busy) => Err(Busy(busy.into_iter().map(|index| index - 1).collect())),
         }
     }
 
-    /// Gives the locks back, in the background.
-    pub(super) fn give_back(self, app: &App) {
+    /// Gives the locks back, before anybody is answered: a lock that outlived its answer would turn
+    /// the next buyers away from seats that are free. Goes on when the caller hangs up.
+    pub(super) async fn give_back(self, app: &App) {
         let app = app.clone();
-        tokio::spawn(async move {
+        let given_back = tokio::spawn(async move {
             let mut redis = app.redis.clone();
             let call = self.call(&GIVE_BACK);
             app.breaker.ask(call.invoke_async::<()>(&mut redis)).await;
         });
+        // A panic in there loses a lock that ends by itself.
+        let _ = given_back.await;
     }
 
     fn call<'a>(&self, script: &'a Script) -> redis::ScriptInvocation<'a> {

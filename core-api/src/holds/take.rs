@@ -72,7 +72,7 @@ pub(super) async fn take(
                 Err(taken) => Err(taken),
             };
             if let Some(locks) = locks {
-                locks.give_back(&app);
+                locks.give_back(&app).await;
             }
             outcome
         }

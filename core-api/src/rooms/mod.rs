@@ -6,6 +6,7 @@ mod control;
 mod edge;
 mod passes;
 mod settings;
+mod stock;
 mod store;
 mod tasks;
 

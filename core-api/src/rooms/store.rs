@@ -32,6 +32,7 @@ pub(super) fn first_config(room: &RoomName) -> RoomConfig {
         selling_out: false,
         dispensers: 1,
         beacon: None,
+        stock_max: None,
     }
 }
 

@@ -1,13 +1,15 @@
-//! The worker's part: whatever the edge has not acknowledged is sent again, and a room whose event
-//! has nothing left says so.
+//! The worker's part: whatever the edge has not acknowledged is sent again, and rooms hear what is
+//! left ([`super::stock`]).
 
 use super::edge;
+use super::stock::{self, Entrances};
 use super::store::{change, push};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::worker::every;
 use catraca_domain::ids::{EventNumber, Jti, RoomName};
 use catraca_domain::room::{DEPARTURES_MAX, Departures};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,6 +23,7 @@ const ROOMS_MAX: i64 = 100;
 
 /// Runs the three tasks until stopped.
 pub async fn run(app: App, stop: CancellationToken) {
+    let entrances = Arc::new(Entrances::default());
     tokio::join!(
         every(stop.clone(), PUSH_ROUND, "room_push", || push_all(
             app.clone()
@@ -28,7 +31,11 @@ pub async fn run(app: App, stop: CancellationToken) {
         every(stop.clone(), PUSH_ROUND, "departures", || departures(
             app.clone()
         )),
-        every(stop, STOCK_ROUND, "sold_out", || stock(app.clone())),
+        every(stop.clone(), STOCK_ROUND, "sold_out", || stock(app.clone())),
+        every(stop, STOCK_ROUND, "stock", || stock::round(
+            app.clone(),
+            Arc::clone(&entrances)
+        )),
     );
 }
 

@@ -694,7 +694,7 @@ fn moment<'a>(
         open,
         paced: config.method != Method::Passthrough,
         rate_per_minute: config.rate_per_minute,
-        max_active: u64::from(config.max_active),
+        max_active: config.admissions_max(),
         active,
         claim_window_ms: u64::from(config.claim_window_seconds) * 1000,
         queues,

@@ -116,6 +116,29 @@ pub(crate) async fn seats_are_right(postgres: &str) -> anyhow::Result<bool> {
     Ok(findings.iter().all(|finding| finding.offences.is_empty()))
 }
 
+/// Invariants 1, 2 and 8 alone: the seats, and what `journal` says was acknowledged. Prints, and
+/// answers whether they held.
+///
+/// # Errors
+/// When the database or the journal can't be read.
+pub(crate) async fn seats_and_kept(
+    postgres: &str,
+    journal: &std::path::Path,
+) -> anyhow::Result<bool> {
+    let seats = seats_are_right(postgres).await?;
+    let (mut client, connection) = tokio_postgres::connect(postgres, NoTls).await?;
+    tokio::spawn(connection);
+    let journal = Journal::read(journal)?;
+    let finding = kept::audit(&snapshot(&mut client).await?, &journal).await?;
+    let (name, offences) = (finding.name, &finding.offences);
+    println!("{name}: {}, {} wrong", finding.checked, offences.len());
+    offences
+        .iter()
+        .take(5)
+        .for_each(|offence| println!("  {offence}"));
+    Ok(seats && offences.is_empty())
+}
+
 async fn snapshot(client: &mut Client) -> anyhow::Result<Transaction<'_>> {
     let transaction = client.build_transaction().read_only(true);
     let transaction = transaction.isolation_level(IsolationLevel::RepeatableRead);

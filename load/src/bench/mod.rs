@@ -4,10 +4,14 @@
 
 mod catalog;
 mod edge;
+mod expiry;
+mod numbered;
 mod onsale;
 mod operator;
 mod purchase;
+mod reader;
 mod reserve;
+mod soak;
 pub(crate) mod token;
 
 use std::collections::BTreeMap;
@@ -35,6 +39,12 @@ enum Bench {
     Catalog(catalog::Options),
     /// Ten thousand orders queued at once, fifty requests a second.
     Purchase(purchase::Options),
+    /// How soon a seat whose hold has ended is somebody else's, with nobody sweeping.
+    Expiry(expiry::Options),
+    /// A crowd on one seat, round after round.
+    SoakSeat(soak::seat::Options),
+    /// Shoppers among processes that are killed, stopped and emptied.
+    SoakFaults(soak::faults::Options),
     /// Holds and sales of places, against `pgbench` and a counter.
     Reserve(reserve::Options),
 }
@@ -79,6 +89,9 @@ pub(crate) async fn main(options: Options) -> anyhow::Result<bool> {
         Bench::Edge(options) => edge::run(options).await?,
         Bench::Catalog(options) => catalog::run(options).await?,
         Bench::Purchase(options) => purchase::run(options).await?,
+        Bench::Expiry(options) => expiry::run(options).await?,
+        Bench::SoakSeat(options) => soak::seat::run(options).await?,
+        Bench::SoakFaults(options) => soak::faults::run(options).await?,
         Bench::Reserve(options) => reserve::run(options).await?,
     };
     println!("{}", serde_json::to_string(&measured)?);

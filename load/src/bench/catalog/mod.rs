@@ -7,7 +7,6 @@
 //! holds seats: how long until it shows them. In the end every map is compared with the database.
 
 mod nginx;
-mod reader;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,6 +21,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::Measured;
+use super::numbered::{hold, release, shows_the_truth, venue};
+use super::reader::{Reader, get};
 use super::reserve::cpu;
 use super::reserve::median;
 use super::reserve::programs::{self, Programs, Running};
@@ -29,7 +30,6 @@ use super::reserve::shop::{Event, Shop, Shoppers};
 use super::token::Key;
 use crate::audit;
 use nginx::Nginx;
-use reader::{Reader, get};
 
 /// Seats a section, sections, and the names of the figures.
 const SIZES: [(u32, u32, [&str; 8]); 3] = [
@@ -148,7 +148,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
     bench.split_processors();
     let mut right = true;
     for (seats, sections, names) in SIZES {
-        let event = bench.venue(seats, sections).await?;
+        let event = venue(&mut bench.shop, seats, sections, SHOPPERS).await?;
         let path = format!("/api/v1/events/{}", event.slug);
         let changer = bench.change(&event, seats, sections)?;
         let availability = format!("{path}/availability");
@@ -159,7 +159,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
         if seats == 100 {
             bench.staleness(&event).await?;
         }
-        right &= bench.compare(&event, sections).await?;
+        // No reading is used for longer.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for core in [bench.core.address, bench.second.address] {
+            right &= shows_the_truth(core, &bench.shop, &event, sections).await?;
+        }
     }
     right &= audit::seats_are_right(bench.shop.url.as_str()).await?;
     drop((bench.core, bench.second, bench.nginx));
@@ -212,26 +216,6 @@ impl Bench {
                 println!("  process {pid} runs where it likes");
             }
         }
-    }
-
-    /// An event with so many numbered sections of so many seats.
-    async fn venue(&mut self, seats: u32, sections: u32) -> anyhow::Result<Arc<Event>> {
-        let event = self.shop.event(1, SHOPPERS).await?;
-        let number = event.number;
-        let sql = format!(
-            "DELETE FROM seats WHERE event_id = {number};
-             DELETE FROM sections WHERE event_id = {number};
-             INSERT INTO sections (event_id, section, kind, capacity, price_minor, position)
-             SELECT {number}, 'S' || n, 'seated', {seats}, 12500, n
-             FROM generate_series(0, {sections} - 1) n;
-             INSERT INTO seats (event_id, section, ordinal, row_label, seat_label, x, y, price_minor)
-             SELECT {number}, 'S' || n, i, (1 + i / 50)::text, (1 + i % 50)::text, i % 50 * 0.5,
-                    i / 50, 12500
-             FROM generate_series(0, {sections} - 1) n, generate_series(0, {seats} - 1) i;
-             UPDATE events SET version = version + 1 WHERE event_id = {number}; ANALYZE seats"
-        );
-        self.shop.db.batch_execute(&sql).await?;
-        Ok(event)
     }
 
     fn change(&self, event: &Arc<Event>, seats: u32, sections: u32) -> anyhow::Result<Changer> {
@@ -380,65 +364,4 @@ impl Bench {
         self.figures.insert("stale_ms_max", at(100));
         Ok(())
     }
-
-    /// Every map of both cores against the database, once a second has passed.
-    async fn compare(&self, event: &Event, sections: u32) -> anyhow::Result<bool> {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let mut right = true;
-        for core in [self.core.address, self.second.address] {
-            let mut reader = Reader::connect(core).await?;
-            for section in 0..sections {
-                let path = format!("/api/v1/events/{}/sections/S{section}/seats", event.slug);
-                let body: Value = serde_json::from_slice(&reader.get(&path).await?.body)?;
-                let shown: String = body["seats"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|seat| seat["state"].as_str()?.get(..1))
-                    .collect();
-                let sql = "SELECT string_agg(left(state, 1), '' ORDER BY ordinal) FROM seats
-                           WHERE event_id = $1 AND section = $2";
-                let name = format!("S{section}");
-                let row = self.shop.db.query_one(sql, &[&event.number, &name]).await?;
-                let stored: String = row.get(0);
-                if stored != shown {
-                    println!("section {name} of {} is shown wrong", event.slug);
-                    right = false;
-                }
-            }
-        }
-        Ok(right)
-    }
-}
-
-/// Holds seat `at` of section `at`; the hold's id.
-async fn hold(
-    reader: &mut Reader,
-    event: &Event,
-    cookies: &str,
-    at: (u32, u32),
-) -> anyhow::Result<String> {
-    let (row, seat, key) = (1 + at.1 / 50, 1 + at.1 % 50, rand::random::<u64>());
-    let body = format!(
-        r#"{{"event":"{}","seats":[{{"section":"S{}","row":"{row}","seat":"{seat}"}}]}}"#,
-        event.slug, at.0
-    );
-    let request = format!(
-        "POST /api/v1/holds HTTP/1.1\r\nhost: shop\r\ncookie: {cookies}\r\nidempotency-key: {key}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let answer = reader.send(request.as_bytes(), true).await?;
-    let body = String::from_utf8_lossy(&answer.body).into_owned();
-    anyhow::ensure!(answer.status == 201, "a hold: {} {body}", answer.status);
-    let value: Value = serde_json::from_str(&body)?;
-    Ok(value["hold"].as_str().context("a hold's id")?.to_owned())
-}
-
-async fn release(reader: &mut Reader, cookies: &str, hold: &str) -> anyhow::Result<()> {
-    let request =
-        format!("DELETE /api/v1/holds/{hold} HTTP/1.1\r\nhost: shop\r\ncookie: {cookies}\r\n\r\n");
-    let answer = reader.send(request.as_bytes(), false).await?;
-    anyhow::ensure!(answer.status == 204, "a release: {}", answer.status);
-    Ok(())
 }

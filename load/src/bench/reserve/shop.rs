@@ -123,6 +123,13 @@ impl Shop {
         }))
     }
 
+    /// Connects again, after the server was away.
+    pub(in crate::bench) async fn reconnect(&mut self, server_url: &Url) -> anyhow::Result<()> {
+        self.db = connect(&self.url).await?;
+        self.server = connect(server_url).await?;
+        Ok(())
+    }
+
     /// One number out of the database.
     pub(in crate::bench) async fn count(&self, sql: &str) -> anyhow::Result<u32> {
         let count: i64 = self.db.query_one(sql, &[]).await?.get(0);

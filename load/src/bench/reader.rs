@@ -8,44 +8,57 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A connection.
-pub(super) struct Reader {
+pub(in crate::bench) struct Reader {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// An answer: its status, its head and what it brought.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) length: usize,
+pub(in crate::bench) struct Answer {
+    pub(in crate::bench) status: u16,
+    pub(in crate::bench) body: Vec<u8>,
+    pub(in crate::bench) length: usize,
 }
 
 impl Reader {
-    pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(in crate::bench) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        Self::with_buffer(address, 256 * 1024).await
+    }
+
+    /// For answers of which there are many and small: `bytes` must hold a whole head.
+    pub(in crate::bench) async fn with_buffer(
+        address: SocketAddr,
+        bytes: usize,
+    ) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
-            buffer: vec![0; 256 * 1024],
+            buffer: vec![0; bytes],
         })
     }
 
     /// Reads and drops the body.
-    pub(super) async fn skim(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+    pub(in crate::bench) async fn skim(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         self.send(request, false).await
     }
 
     /// Reads and keeps it.
-    pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
+    pub(in crate::bench) async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
         self.send(&get(path), true).await
     }
 
     /// Any request.
-    pub(super) async fn send(&mut self, request: &[u8], keep: bool) -> anyhow::Result<Answer> {
+    pub(in crate::bench) async fn send(
+        &mut self,
+        request: &[u8],
+        keep: bool,
+    ) -> anyhow::Result<Answer> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
         let (mut answer, mut left) = loop {
+            anyhow::ensure!(filled < self.buffer.len(), "too long a head");
             let read = self.stream.read(&mut self.buffer[filled..]).await?;
             anyhow::ensure!(read > 0, "hung up");
             filled += read;
@@ -74,7 +87,7 @@ impl Reader {
 }
 
 /// As a browser would ask, less what neither server looks at.
-pub(super) fn get(path: &str) -> Vec<u8> {
+pub(in crate::bench) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: shop\r\naccept: application/json\r\n\r\n").into_bytes()
 }
 
