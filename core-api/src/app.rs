@@ -160,6 +160,10 @@ impl App {
         let _hands = (holds::serve(&self), orders::serve(&self));
         let stopping = self.stopping.clone();
         let front = tower::make::Shared::new(catalogue::quick::Front::new(self.clone()));
+        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+            // Small answers go out at once. Not everybody's system lets us: then they wait.
+            let _ = stream.set_nodelay(true);
+        });
         let served = axum::serve(listener, front)
             .with_graceful_shutdown(async move {
                 shutdown.await;
