@@ -20,6 +20,7 @@ mod expiry;
 mod import;
 mod line;
 mod login;
+mod migrations;
 mod openapi;
 mod rooms;
 mod together;
