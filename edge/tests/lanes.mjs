@@ -1,20 +1,9 @@
 // Lanes: in by a pass, good once; numbers, fronts and shares of their own; the log tells them apart.
 import assert from "node:assert/strict";
-import { createHmac, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { Edge, LOG_KEY, SECRET, roomConfig, sleep, startCore } from "./harness.mjs";
+import { Edge, LOG_KEY, lanePass as pass, roomConfig, sleep, startCore } from "./harness.mjs";
 
 const BASE = 2 ** 40;
-
-/** A pass, made by a program that shares no code with the one that reads it. */
-function pass(room, lane, { secret = SECRET, expires = Date.now() / 1000 + 60, id = randomBytes(16) } = {}) {
-  const at = Buffer.alloc(8);
-  at.writeBigUInt64BE(BigInt(Math.floor(expires)));
-  const payload = Buffer.concat([at, id, Buffer.from(lane)]);
-  const signed = Buffer.concat([Buffer.from(`catraca-lane-v1\0${room}\0`), payload]);
-  const tag = createHmac("sha256", secret).update(signed).digest("base64url");
-  return `l1.${payload.toString("base64url")}.${tag}`;
-}
 
 describe("lanes", () => {
   let core;

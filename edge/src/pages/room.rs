@@ -11,6 +11,7 @@ use crate::queue::leave;
 use crate::status_cache::{self, Document, Lack};
 use crate::visit::{Visit, place_ref};
 use catraca_domain::ids::RoomName;
+use catraca_domain::lane;
 use catraca_domain::lane_pass::LanePass;
 use catraca_domain::place::Place;
 use catraca_domain::room::{Challenge, Eta, Identity, Phase, PlaceState, PlaceView};
@@ -207,7 +208,7 @@ async fn waiting(
     let message = status.and_then(|status| status.message.clone());
     let number = view
         .map(|view| view.number)
-        .or_else(|| Some(visit.place(room)?.number))
+        .or_else(|| Some(lane::shown(visit.place(room)?.number)))
         .filter(|_| view.is_some() || state == State::Unavailable)
         .map(|number| number.to_string());
     let ahead = view.map(|view| view.ahead.to_string());

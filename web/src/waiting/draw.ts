@@ -16,7 +16,8 @@ let latest: Place | null = null;
 /** Shows what there is to see of the room's draw, if it has one. */
 export function showDraw(room: string, place: Place): void {
   latest = place;
-  if (document.body.dataset.draw !== 'yes') return;
+  // Lanes are not drawn.
+  if (document.body.dataset.draw !== 'yes' || place.lane !== null) return;
   const drawn = place.position !== null;
   show(byId('draw'), true);
   setText(byId('draw-lead'), drawn ? words.drawnLead : words.lobbyLead);

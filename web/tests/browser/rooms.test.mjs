@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
+import { lanePass } from '../../../edge/tests/harness.mjs';
 import { openBrowser } from './chromium.mjs';
 import { fixture } from './fixture.mjs';
 
@@ -196,4 +197,20 @@ test('a refresh, a closed tab and a restart of workerd keep the place', async ()
   await it.page.waitForSelector('#offline', { state: 'hidden' });
   assert.equal(await it.numbered(), number, 'a restart');
   await it.inState('waiting');
+});
+
+test('a link with a lane pass leads into the priority line, and the page says so', async () => {
+  await it.edge.open('lanes', { control: 'paused', lanes: [{ lane: 'priority', share_percent: 30 }] });
+  for (let i = 0; i < 5; i += 1) await it.edge.join('lanes');
+  await it.page.goto(`${it.edge.url}/e/lanes?lane_token=${lanePass('lanes', 'priority')}`);
+  await it.inState('waiting');
+  assert.equal(await it.numbered(), '1', 'the first of its lane');
+  await it.reads('lane', /priority line/);
+  assert.equal(new URL(it.page.url()).search, '', 'the pass is gone from the address');
+  await it.newPage();
+  await it.browser.context.clearCookies();
+  await it.go('lanes');
+  await it.inState('waiting');
+  assert.equal(await it.numbered(), '6');
+  assert.equal(await it.page.isVisible('#lane'), false);
 });
