@@ -2,7 +2,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 STACK := $(CARGO_TARGET_DIR)/debug/catraca-stack
 
-.PHONY: demo up dev test verify bench fmt lint clean setup build edge web deploy
+.PHONY: demo up dev test verify bench fmt lint clean setup build edge web deploy soak-room bench-fairness
 
 demo: build ; @exec $(STACK) demo
 up: build ; @exec $(STACK) up
@@ -12,6 +12,8 @@ verify: ; @exec scripts/verify
 bench: build ; @exec scripts/bench
 bench-%: build ; @exec scripts/bench $*
 soak-%: build ; @exec scripts/bench soak-$*
+soak-room: edge ; node edge/tests/soak.mjs
+bench-fairness: edge ; node edge/tests/fairness.mjs
 fmt: ; cargo fmt
 lint: ; @exec scripts/lint
 clean: ; @exec scripts/clean

@@ -97,6 +97,8 @@ impl App {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(3))
             .timeout(Duration::from_secs(10))
+            // workerd resets whoever sends on a connection that was idle for five seconds.
+            .pool_idle_timeout(Duration::from_secs(4))
             .build()?;
         Ok(Self(Arc::new(Parts {
             db: db::pool(&config)?,

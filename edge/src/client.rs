@@ -5,8 +5,11 @@ use crate::runtime::within;
 use catraca_domain::ids::RoomName;
 use worker::{Env, Method, Request, RequestInit, Response, Stub, console_error};
 
-/// Longest wait for a Durable Object, in milliseconds.
-const CALL_MS_MAX: u64 = 5_000;
+/// Longest wait for a Room, in milliseconds.
+const ROOM_MS_MAX: u64 = 4_000;
+/// Longest wait for a Dispenser, in milliseconds: it is to find out first that its Room is away, and to
+/// say so.
+const DISPENSER_MS_MAX: u64 = 5_000;
 /// The host part is never looked at.
 const ORIGIN: &str = "https://object";
 
@@ -23,7 +26,7 @@ pub(crate) async fn ask_room<C: Call>(
     let stub = env
         .durable_object(ROOM_BINDING)
         .and_then(|namespace| namespace.get_by_name(room.as_str()));
-    ask(stub, call).await
+    ask(stub, call, ROOM_MS_MAX).await
 }
 
 /// Asks which rooms there are.
@@ -31,7 +34,7 @@ pub(crate) async fn ask_directory<C: Call>(env: &Env, call: &C) -> Result<C::Rep
     let stub = env
         .durable_object(ROOM_BINDING)
         .and_then(|namespace| namespace.get_by_name(DIRECTORY));
-    ask(stub, call).await
+    ask(stub, call, ROOM_MS_MAX).await
 }
 
 /// Asks one of the room's Dispensers.
@@ -43,10 +46,14 @@ pub(crate) async fn ask_dispenser<C: Call>(
     let stub = env
         .durable_object(DISPENSER_BINDING)
         .and_then(|namespace| namespace.get_by_name(&id.object_name()));
-    ask(stub, call).await
+    ask(stub, call, DISPENSER_MS_MAX).await
 }
 
-async fn ask<C: Call>(stub: worker::Result<Stub>, call: &C) -> Result<C::Reply, Unreachable> {
+async fn ask<C: Call>(
+    stub: worker::Result<Stub>,
+    call: &C,
+    ms_max: u64,
+) -> Result<C::Reply, Unreachable> {
     let asked = async {
         let stub = stub?;
         let mut init = RequestInit::new();
@@ -59,7 +66,7 @@ async fn ask<C: Call>(stub: worker::Result<Stub>, call: &C) -> Result<C::Reply, 
         }
         Ok::<_, worker::Error>(serde_json::from_slice(&response.bytes().await?)?)
     };
-    match within(CALL_MS_MAX, asked).await {
+    match within(ms_max, asked).await {
         Some(Ok(reply)) => Ok(reply),
         Some(Err(error)) => {
             console_error!("durable object call {} failed: {error}", C::ROUTE);
@@ -67,7 +74,7 @@ async fn ask<C: Call>(stub: worker::Result<Stub>, call: &C) -> Result<C::Reply, 
         }
         None => {
             console_error!(
-                "durable object call {} took over {CALL_MS_MAX} ms",
+                "durable object call {} took over {ms_max} ms",
                 C::ROUTE
             );
             Err(Unreachable)

@@ -11,6 +11,8 @@ import "./draw.mjs";
 import "./failures.mjs";
 import "./lanes.mjs";
 import "./log.mjs";
+import { fairness } from "./fairness.mjs";
+import { soak } from "./soak.mjs";
 import { ADMISSION_KEY, Edge, placeCookie, roomConfig, sleep, startCore } from "./harness.mjs";
 
 let core;
@@ -301,6 +303,18 @@ test("numbers are unique and slots exact across kill -9", async () => {
   assert.ok((await edge.internal("crash", "live")).body.active <= 7);
   const view = await edge.withPlace("crash", "place", tokens.at(-1), "GET");
   assert.equal(view.status, 200);
+});
+
+test("the line is in order of arrival, but for a lease and the time a join takes", async () => {
+  for (const dispensers of [1, 8]) {
+    const told = await fairness(dispensers, 3);
+    assert.ok(told.joins > 100 && told.kendall_tau > 0.8, JSON.stringify(told));
+  }
+});
+
+test("64 claimers, a kill -9 every four seconds: slots and windows hold", async () => {
+  const told = await soak(20, 4);
+  assert.ok(told.kills >= 4, JSON.stringify(told));
 });
 
 test("a browser's place is worth nothing in another browser", async () => {

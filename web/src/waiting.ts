@@ -210,6 +210,8 @@ function after(error: unknown, attempt: number): number | null {
 async function follow(hasPlace: boolean): Promise<void> {
   const mine = (run += 1);
   let joined = hasPlace;
+  // What the room said last.
+  let pollMs = 0;
   for (let attempt = 0; mine === run;) {
     let waitMs: number | null;
     try {
@@ -228,7 +230,9 @@ async function follow(hasPlace: boolean): Promise<void> {
       attempt += 1;
     }
     if (waitMs === null) return;
-    await pause(waitMs);
+    if (attempt === 0) pollMs = waitMs;
+    // Whoever is far back stays as spread as before: a crowd that failed together would come back together.
+    await pause(attempt === 0 ? waitMs : Math.max(waitMs, pollMs));
   }
 }
 

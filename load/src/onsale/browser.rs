@@ -16,6 +16,9 @@ use super::tally::Tally;
 
 /// Most requests in flight, and so most sockets, whatever the size of the crowd.
 const IN_FLIGHT_MAX: usize = 256;
+/// workerd closes a kept connection after five idle seconds. Whoever sends just then is reset, and does not
+/// know whether the request was seen: a kept connection is given up before.
+const IDLE_MAX: Duration = Duration::from_secs(4);
 /// Longest wait for one answer; after it, the request counts as lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
@@ -36,6 +39,7 @@ impl Network {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .pool_max_idle_per_host(IN_FLIGHT_MAX)
+            .pool_idle_timeout(IDLE_MAX)
             .timeout(ANSWER_WITHIN)
             .build()?;
         let permits = Semaphore::new(IN_FLIGHT_MAX);
