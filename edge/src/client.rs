@@ -73,10 +73,7 @@ async fn ask<C: Call>(
             Err(Unreachable)
         }
         None => {
-            console_error!(
-                "durable object call {} took over {ms_max} ms",
-                C::ROUTE
-            );
+            console_error!("durable object call {} took over {ms_max} ms", C::ROUTE);
             Err(Unreachable)
         }
     }

@@ -91,9 +91,13 @@ describe("lanes", () => {
     const settings = { control: "paused", lanes, rate_per_minute: 3_000, max_active: 100_000 };
     await edge.open("three", settings);
     const people = [];
-    for (const [lane, count] of [["standard", 160], ["priority", 90], ["partner:acme", 50]]) {
-      const joined = await Promise.all(Array.from({ length: count }, () => (lane === "standard"
-        ? edge.join("three") : joinWith("three", pass("three", lane)))));
+    for (const [lane, count] of [["standard", 80], ["priority", 50], ["partner:acme", 30]]) {
+      const joined = [];
+      while (joined.length < count) {
+        const some = Array.from({ length: 10 }, () => (lane === "standard"
+          ? edge.join("three") : joinWith("three", pass("three", lane))));
+        joined.push(...await Promise.all(some));
+      }
       const numbers = joined.map(({ status, body }) => { assert.equal(status, 201); return body.number; });
       assert.equal(new Set(numbers).size, count);
       for (const { body } of joined) people.push({ lane, token: body.place_token, number: body.number });
@@ -107,7 +111,7 @@ describe("lanes", () => {
     const last = people.filter(({ lane }) => lane === "priority").sort((a, b) => b.number - a.number)[0];
     const view = (await edge.withPlace("three", "place", last.token, "GET")).body;
     assert.deepEqual([view.state, view.number, view.lane], ["waiting", last.number, "priority"]);
-    assert.ok(view.ahead >= 89 && view.ahead <= last.number - 1, JSON.stringify(view));
+    assert.ok(view.ahead >= 49 && view.ahead <= last.number - 1, JSON.stringify(view));
 
     await edge.open("three", { ...settings, control: "open", version: 2 });
     // While everybody wants in, each lane gets its share.
@@ -121,9 +125,9 @@ describe("lanes", () => {
         await sleep(claimed.body.retry_after_ms ?? 50);
       }
     }));
-    assert.deepEqual(admitted, { standard: 160, priority: 90, "partner:acme": 50 });
-    const among = order.slice(0, 150).filter((lane) => lane === "priority").length;
-    assert.ok(among >= 30 && among <= 60, `priority got ${among} of the first 150`);
+    assert.deepEqual(admitted, { standard: 80, priority: 50, "partner:acme": 30 });
+    const among = order.slice(0, 80).filter((lane) => lane === "priority").length;
+    assert.ok(among >= 12 && among <= 36, `priority got ${among} of the first 80`);
 
     const entries = [];
     await sleep(1_100);
@@ -132,7 +136,7 @@ describe("lanes", () => {
       entries.push(...page.entries);
       if (page.entries.length === 0 || entries.length >= page.head.index) break;
     }
-    assert.equal(entries.length, 300);
+    assert.equal(entries.length, 160);
     const slots = { standard: 0, priority: 1, "partner:acme": 2 };
     for (const { lane, number, frontier } of entries) {
       assert.equal(Math.floor(number / BASE), slots[lane]);
