@@ -126,7 +126,7 @@ test('paid by Pix in the shop, mailed, verified offline, let in once, and refuse
     assert.equal(await show(gate, codes[0]), 'repeated');
     await guard.context.setOffline(false);
 
-    await admin.call('POST', `/api/v1/admin/orders/${order}/refund`);
+    await admin.visitor.post(`/api/v1/admin/orders/${order}/refund`, {});
     await until('the refund', async () => {
       const { status } = await (await page.request.get(`${stack.edge}/api/v1/orders/${order}`)).json();
       return status === 'refunded' ? true : undefined;
