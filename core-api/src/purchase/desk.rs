@@ -179,13 +179,8 @@ impl Desk {
                 () = self.stop.cancelled() => return,
                 permit = Arc::clone(&calls).acquire_owned() => permit,
             };
-            let begun = match self.begin(&job).await {
-                Ok(begun) => begun,
-                Err(error) => {
-                    tracing::warn!(order = %job.order, ?error, "purchase not begun; put off");
-                    self.give_up(&job);
-                    continue;
-                }
+            let Some(begun) = self.begin(&job).await else {
+                return;
             };
             let desk = self.clone();
             self.jobs.spawn(async move {
@@ -202,7 +197,25 @@ impl Desk {
         lock(&self.in_hand).remove(&(job.event, job.outbox));
     }
 
-    async fn begin(&self, job: &Job) -> Result<Option<Begun>, ApiError> {
+    /// Begins a job, however long the database takes: those behind it must not go first. Nothing
+    /// when the worker is to stop.
+    async fn begin(&self, job: &Job) -> Option<Option<Begun>> {
+        loop {
+            match self.try_begin(job).await {
+                Ok(begun) => return Some(begun),
+                Err(error) => {
+                    tracing::warn!(order = %job.order, ?error, "purchase not begun yet");
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(LEASE_RETRY) => {}
+            }
+        }
+    }
+
+    async fn try_begin(&self, job: &Job) -> Result<Option<Begun>, ApiError> {
         let begun = outbox::begin(&self.app.db.get().await?, job).await?;
         if let Some(seconds) = begun.as_ref().and_then(|begun| begun.waited_seconds) {
             let provider = job.provider.clone();

@@ -98,17 +98,25 @@ async fn until(
     order: catraca_domain::ids::OrderId,
     statuses: &[&str],
 ) -> Value {
-    for _ in 0..1800 {
+    for _ in 0..400 {
         let view = shop.view(buyer, order).await;
         if statuses.contains(&view["status"].as_str().unwrap()) {
             return view;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!(
-        "not {statuses:?} after 60 s: {}",
-        shop.view(buyer, order).await
-    );
+    let story = "SELECT coalesce(string_agg(line, '; '), 'nothing') FROM (
+        SELECT format('%s %s payment %s looks %s next %s quarantined %s', order_id, o.status,
+            p.state, looks, next_look_at - now(), quarantined) AS line
+        FROM orders o JOIN payments p USING (event_id, order_id)
+        WHERE o.status IN ('queued', 'awaiting_payment')
+        UNION ALL SELECT format('outbox %s of %s starts %s failures %s relayed %s', outbox_id,
+            order_id, starts, failures, now() - relayed_at) FROM outbox WHERE done_at IS NULL
+        UNION ALL SELECT format('dead %s: %s', order_id, error) FROM dead_letters
+        UNION ALL SELECT format('lock of %s: %s', pid, objid) FROM pg_locks
+            WHERE locktype = 'advisory') s";
+    let story: String = shop.db().await.query_one(story, &[]).await.unwrap().get(0);
+    panic!("{order} is not {statuses:?} after a minute: {story}");
 }
 
 async fn buy_on(shop: &Shop, dying: &str, seats: &AtomicI32, seed: u64, wanted: u64, t: &Tally) {
@@ -152,7 +160,7 @@ async fn buy_on(shop: &Shop, dying: &str, seats: &AtomicI32, seed: u64, wanted: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes"]
+#[ignore = "not understood yet: after some deaths both workers stop making progress"]
 async fn nobody_pays_twice_or_for_nothing_however_often_they_die() {
     let (wanted, seed) = (setting("KILLS", 60), setting("SEED", rand::random()));
     println!("KILLS={wanted} SEED={seed}");
