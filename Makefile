@@ -2,13 +2,14 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 STACK := $(CARGO_TARGET_DIR)/debug/catraca-stack
 
-.PHONY: demo up dev test verify bench fmt lint clean setup build edge web deploy soak-room bench-fairness
+.PHONY: demo up dev test verify soak-kills bench fmt lint clean setup build edge web deploy soak-room bench-fairness
 
 demo: build ; @exec $(STACK) demo
 up: build ; @exec $(STACK) up
 dev: build ; @exec $(STACK) up --wrangler
 test: ; @exec scripts/test
 verify: ; @exec scripts/verify
+soak-kills: build ; @exec $(STACK) --local .local/test up --servers-only -- cargo test --locked -p catraca-core --test purchase -- --ignored --nocapture kills
 bench: build ; @exec scripts/bench
 bench-%: build ; @exec scripts/bench $*
 soak-%: build ; @exec scripts/bench soak-$*
