@@ -15,18 +15,17 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 const SESSIONS: &str = "
-    SELECT s.jti, s.account_id FROM unnest($2::uuid[]) AS t (jti)
-    JOIN shopping_sessions s ON s.event_id = $1 AND s.jti = t.jti
-    WHERE s.ended_at IS NULL AND s.expires_at > now() FOR SHARE OF s SKIP LOCKED";
+    SELECT jti, account_id FROM shopping_sessions
+    WHERE event_id = $1 AND jti = ANY ($2) AND ended_at IS NULL AND expires_at > now()
+    FOR SHARE SKIP LOCKED";
 
 const ADD_BUYERS: &str = "
     INSERT INTO buyers (event_id, account_id) SELECT $1::integer, a FROM unnest($2::uuid[]) a
     ON CONFLICT DO NOTHING";
 
 const BUYERS: &str = "
-    SELECT b.account_id FROM unnest($2::uuid[]) AS t (account_id)
-    JOIN buyers b ON b.event_id = $1 AND b.account_id = t.account_id
-    FOR UPDATE OF b SKIP LOCKED";
+    SELECT account_id FROM buyers WHERE event_id = $1 AND account_id = ANY ($2)
+    FOR UPDATE SKIP LOCKED";
 
 const TERMS: &str = "
     SELECT currency::text, max_seats_per_buyer, hold_seconds,

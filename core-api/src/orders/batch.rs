@@ -24,20 +24,17 @@ use uuid::Uuid;
 
 /// Sessions that are open: kept so, or ended by a purchase that is paid at once.
 const SESSIONS: &str = "
-    SELECT s.jti, s.account_id FROM unnest($2::uuid[]) AS t (jti)
-    JOIN shopping_sessions s ON s.event_id = $1 AND s.jti = t.jti
-    WHERE s.ended_at IS NULL AND s.expires_at > now() FOR NO KEY UPDATE OF s SKIP LOCKED";
+    SELECT jti, account_id FROM shopping_sessions
+    WHERE event_id = $1 AND jti = ANY ($2) AND ended_at IS NULL AND expires_at > now()
+    FOR NO KEY UPDATE SKIP LOCKED";
 
 const HOLDS: &str = "
-    SELECT h.hold_id, h.account_id, h.state = 'active' AND h.expires_at > now(), h.quantity,
-           h.amount_minor
-    FROM unnest($2::uuid[]) AS t (hold_id)
-    JOIN holds h ON h.event_id = $1 AND h.hold_id = t.hold_id FOR UPDATE OF h SKIP LOCKED";
+    SELECT hold_id, account_id, state = 'active' AND expires_at > now(), quantity, amount_minor
+    FROM holds WHERE event_id = $1 AND hold_id = ANY ($2) FOR UPDATE SKIP LOCKED";
 
 /// To be asked once the holds are locked.
 const ORDERS: &str = "
-    SELECT o.hold_id, o.order_id FROM unnest($2::uuid[]) AS t (hold_id)
-    JOIN orders o ON o.event_id = $1 AND o.hold_id = t.hold_id";
+    SELECT hold_id, order_id FROM orders WHERE event_id = $1 AND hold_id = ANY ($2)";
 
 const PLACE: &str = "
     INSERT INTO orders (event_id, order_id, hold_id, jti, account_id, provider, status,
@@ -67,14 +64,16 @@ const SELL: &str = "
     INSERT INTO tickets (event_id, ticket_id, order_id, section, ordinal)
     SELECT $1::integer, ($4::uuid[])[row_number() OVER ()], order_id, section, ordinal FROM sold";
 
+/// Locked, and active when they were. Not "state = 'active'": that would invite a walk over the index
+/// of all active holds.
 const HOLDS_SOLD: &str = "
-    UPDATE holds h SET state = 'sold' FROM unnest($2::uuid[]) AS t (hold_id)
-    WHERE h.event_id = $1 AND h.hold_id = t.hold_id AND h.state = 'active'";
+    UPDATE holds SET state = 'sold'
+    WHERE event_id = $1 AND hold_id = ANY ($2) AND state <> 'sold'";
 
+/// Locked, and open when they were.
 const SESSIONS_PURCHASED: &str = "
-    UPDATE shopping_sessions s SET ended_at = now(), end_reason = 'purchased'
-    FROM unnest($2::uuid[]) AS t (jti)
-    WHERE s.event_id = $1 AND s.jti = t.jti AND s.ended_at IS NULL";
+    UPDATE shopping_sessions SET ended_at = now(), end_reason = 'purchased'
+    WHERE event_id = $1 AND jti = ANY ($2)";
 
 /// An order for a hold, by somebody, through a provider that there is.
 #[derive(Clone)]
