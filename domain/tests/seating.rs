@@ -136,8 +136,8 @@ fn pieces(chosen: &[(usize, usize)]) -> usize {
 /// Every set of so many open seats: the fewest pieces, and the fewest single seats that as many leave.
 fn fewest_pieces(open: &Seats, quantity: usize) -> (usize, usize) {
     let seats: Vec<_> = open.iter().copied().collect();
-    let sets = (0_u32..1 << seats.len()).filter(|set| set.count_ones() as usize == quantity);
-    let each = sets.map(|set| {
+    let choices = (0_u32..1 << seats.len()).filter(|set| set.count_ones() as usize == quantity);
+    let each = choices.map(|set| {
         let taken = seats
             .iter()
             .enumerate()
@@ -253,15 +253,12 @@ fn ten_thousand_sales_leave_no_more_single_seats_than_the_rule_allows() {
             };
             let group = chosen.iter().map(|seat| names[section][*seat]).collect();
             let left = left_alone(&before, &group);
-            match fewest_alone(&before, quantity) {
-                Some(fewest) => {
-                    assert_eq!(left, fewest, "sale {sales} of {quantity} in {section}");
-                    unavoidable += fewest;
-                }
-                None => {
-                    assert!(left <= 1, "sale {sales}: a split group leaves {left} alone");
-                    split += 1;
-                }
+            if let Some(fewest) = fewest_alone(&before, quantity) {
+                assert_eq!(left, fewest, "sale {sales} of {quantity} in {section}");
+                unavoidable += fewest;
+            } else {
+                assert!(left <= 1, "sale {sales}: a split group leaves {left} alone");
+                split += 1;
             }
             for seat in &chosen {
                 open[section][*seat] = false;
