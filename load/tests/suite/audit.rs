@@ -81,8 +81,8 @@ async fn nothing_sold_is_said_and_can_be_refused() -> anyhow::Result<()> {
     let url = server
         .copy(
             "ALTER TABLE ledger DISABLE TRIGGER USER;
-             TRUNCATE ledger, partial_refunds, dead_letters, tickets, refunds, payments, orders, holds,
-                seats",
+             TRUNCATE ledger, partial_refunds, dead_letters, mails, tickets, refunds, payments, orders,
+                holds, seats",
         )
         .await?;
     let emptied = audit(&url, &[]).await?;
