@@ -1,4 +1,4 @@
--- Holding a place wrote an entry into each of six indexes. Now it is five, and four without numbers.
+-- Holding a place rewrote an entry in each of five indexes. Now it is four, and three without numbers.
 
 -- Nothing but free seats, so that the end of a sale finds them as quickly as its beginning.
 CREATE INDEX seats_free ON seats (event_id, section, ordinal) WHERE state = 'free';
