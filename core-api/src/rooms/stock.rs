@@ -1,7 +1,7 @@
-//! A seat that comes back goes to those in line: a room lets in no more people than there are seats for those who have come and not chosen yet. With
-//! nothing for sale the line stands still, and nobody in it lapses; each seat that is released,
-//! expires or is refunded lets the next one in, at the room's pace. Those inside see it too, as
-//! they see any other.
+//! A seat that comes back goes to those in line: a room lets in no more people than there are
+//! seats for those who have come and not chosen yet. With nothing for sale the line stands still,
+//! and nobody in it lapses; each seat that is released, expires or is refunded lets the next one
+//! in, at the room's pace. Those inside see it too, as they see any other.
 
 use super::edge;
 use super::store::{change, push};
@@ -23,8 +23,8 @@ const CHOOSING: Duration = Duration::from_mins(1);
 pub(super) struct Entrances(Mutex<HashMap<EventNumber, VecDeque<(Instant, u64)>>>);
 
 impl Entrances {
-    /// How many came lately, by the total so far.
-    fn lately(&self, event: EventNumber, total: u64) -> u64 {
+    /// How many came lately, by the total so far; `None` while this process doesn't know.
+    fn lately(&self, event: EventNumber, total: u64) -> Option<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let totals = all.entry(event).or_default();
         while totals
@@ -36,8 +36,8 @@ impl Entrances {
         if totals.back().is_none_or(|(_, last)| *last != total) {
             totals.push_back((Instant::now(), total));
         }
-        let before = totals.front().map_or(total, |(_, before)| *before);
-        total.saturating_sub(before)
+        let (at, before) = totals.front()?;
+        (at.elapsed() >= CHOOSING).then(|| total.saturating_sub(*before))
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn round(app: App, entrances: Arc<Entrances>) -> Result<(), Api
     for left in left(&app).await? {
         let max = match left.for_sale {
             Some(for_sale) if for_sale < left.max_active => {
-                match most_inside(&app, &left, for_sale, &entrances).await {
+                match most_inside(&app, &left, &entrances).await {
                     Ok(most) => most.filter(|most| *most < left.max_active),
                     // The edge is away: it could not be told either.
                     Err(error) => {
@@ -123,7 +123,6 @@ async fn left(app: &App) -> Result<Vec<Left>, ApiError> {
 async fn most_inside(
     app: &App,
     left: &Left,
-    for_sale: u64,
     entrances: &Entrances,
 ) -> Result<Option<u64>, ApiError> {
     let room: RoomName = left
@@ -138,29 +137,51 @@ async fn most_inside(
         .json()
         .await
         .map_err(|error| ApiError::unavailable(format!("edge, live: {error}")))?;
-    let (opened, choosing) = lately_opened(app, left.event).await?;
-    let came = entrances.lately(left.event, live.admitted_total);
+    // After the edge's answer, and all in one look: whoever comes or chooses meanwhile is then
+    // counted as inside too late, never too early.
+    let shop = shop(app, left).await?;
     // Who was let in and has not shown up here yet is choosing too.
-    let choosing = choosing + came.saturating_sub(opened);
-    Ok(Some((live.active + for_sale).saturating_sub(choosing)))
+    let unseen = live.active.saturating_sub(shop.sessions);
+    let came = entrances.lately(left.event, live.admitted_total);
+    let choosing = shop.choosing + came.map_or(unseen, |came| came.min(unseen));
+    Ok(Some((live.active + shop.for_sale).saturating_sub(choosing)))
 }
 
-/// Sessions opened lately, and those of them that are open and never had a seat.
-async fn lately_opened(app: &App, event: EventNumber) -> Result<(u64, u64), ApiError> {
+/// What the shop knows of a room's visitors.
+struct Shop {
+    for_sale: u64,
+    /// Open ones.
+    sessions: u64,
+    /// Those of them opened lately that never had a seat.
+    choosing: u64,
+}
+
+async fn shop(app: &App, left: &Left) -> Result<Shop, ApiError> {
     let db = app.db.get().await?;
     let query = db
         .prepare_cached(
-            "SELECT count(*), count(*) FILTER (
-                 WHERE ended_at IS NULL AND expires_at > now() AND NOT EXISTS (
-                     SELECT 1 FROM holds h WHERE h.event_id = s.event_id
-                       AND h.account_id = s.account_id AND h.jti = s.jti))
+            "SELECT (SELECT count(*) FROM (
+                        SELECT 1 FROM seats s
+                        WHERE s.event_id = $1 AND s.state <> 'sold'
+                          AND (s.state = 'free' OR s.held_until < now())
+                        LIMIT $3) offered),
+                    count(*),
+                    count(*) FILTER (
+                        WHERE opened_at > now() - make_interval(secs => $2) AND NOT EXISTS (
+                            SELECT 1 FROM holds h WHERE h.event_id = s.event_id
+                              AND h.account_id = s.account_id AND h.jti = s.jti))
              FROM shopping_sessions s
-             WHERE event_id = $1 AND opened_at > now() - make_interval(secs => $2)",
+             WHERE event_id = $1 AND ended_at IS NULL AND expires_at > now()",
         )
         .await?;
+    let limit = i64::try_from(left.max_active).unwrap_or(i64::MAX);
     let row = db
-        .query_one(&query, &[&event.0, &CHOOSING.as_secs_f64()])
+        .query_one(&query, &[&left.event.0, &CHOOSING.as_secs_f64(), &limit])
         .await?;
-    let count = |number: i64| u64::try_from(number).unwrap_or(0);
-    Ok((count(row.get(0)), count(row.get(1))))
+    let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    Ok(Shop {
+        for_sale: count(0),
+        sessions: count(1),
+        choosing: count(2),
+    })
 }

@@ -170,7 +170,9 @@ async fn retry_dead_letters(shop: &Shop) -> usize {
         let (event, number) = (letter["event"].as_str().unwrap(), &letter["letter"]);
         let path = format!("/api/v1/admin/dead-letters/{event}/{number}/retry");
         let reason = json!({ "reason": "the workers have stopped dying" });
-        let reply = shop.post(&operator, &path, &number.to_string(), &reason).await;
+        let reply = shop
+            .post(&operator, &path, &number.to_string(), &reason)
+            .await;
         assert_eq!(reply.status, 200, "{:?}", reply.body);
     }
     letters.len()
@@ -196,9 +198,8 @@ async fn nobody_pays_twice_or_for_nothing_however_often_they_die() {
         keep_dying(&shop, "worker", None, 24, seed.wrapping_add(1), &t),
         keep_dying(&shop, "serve", Some(&address), 6, seed.wrapping_add(2), &t),
         async {
-            let buyers = (3..3 + BUYERS).map(|n| {
-                buy_on(&shop, &dying, &seats, seed.wrapping_add(n), wanted, &t)
-            });
+            let buyers = (3..3 + BUYERS)
+                .map(|n| buy_on(&shop, &dying, &seats, seed.wrapping_add(n), wanted, &t));
             futures::future::join_all(buyers).await;
             // Only now: whoever still waits for an order needs workers, however short-lived.
             t.enough.store(true, Ordering::Relaxed);
