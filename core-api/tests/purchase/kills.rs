@@ -156,7 +156,8 @@ async fn buy_on(shop: &Shop, dying: &str, seats: &AtomicI32, seed: u64, wanted: 
                 1 => json!({ "amount_minor": 300 }),
                 _ => json!({ "tickets": [view["tickets"][0]["ticket"]] }),
             };
-            let (status, reply) = insist(shop, &operator.cookies, &url, "r", &body).await;
+            let (status, reply) =
+                insist(shop, &operator.cookies, &url, &format!("r{seat}"), &body).await;
             assert!([200, 202].contains(&status), "{reply}");
         }
     }
