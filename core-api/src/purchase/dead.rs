@@ -13,8 +13,9 @@ use deadpool_postgres::{GenericClient, Transaction};
 
 /// Failures after which a job is dead. They are 1, 2, 4 and 8 s apart, give or take a half.
 pub(super) const FAILURES_MAX: i32 = 5;
-/// Beginnings after which it is, even if each ended with its worker's death.
-pub(super) const STARTS_MAX: i32 = 40;
+/// Beginnings after which it is, even if each ended with its worker's death. Many, because a death
+/// counts for each job that was under way, and all but one of them are innocent.
+pub(super) const STARTS_MAX: i32 = 100;
 /// Longest story kept, in characters.
 const STORY_CHARS_MAX: usize = 500;
 
