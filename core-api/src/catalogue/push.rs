@@ -6,6 +6,7 @@
 use super::shared;
 use super::states::{Change, FREE, HELD, SOLD, Stamp};
 use crate::app::App;
+use crate::db::by_key;
 use crate::error::ApiError;
 use catraca_domain::ids::{EventNumber, HoldId};
 use futures::StreamExt as _;
@@ -85,8 +86,10 @@ pub(super) async fn tell_soon(app: App, event: EventNumber) {
 
 /// The seats that these holds were granted, whoever has them now. `None`: too many to name.
 async fn seats_of(app: &App, event: EventNumber, holds: &[Uuid]) -> Result<Option<Look>, ApiError> {
-    let db = app.db.get().await?;
-    let query = db
+    let mut db = app.db.get().await?;
+    let tx = db.transaction().await?;
+    by_key(&tx).await?;
+    let query = tx
         .prepare_cached(
             "SELECT e.version, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint,
                     s.section, s.ordinal, s.state,
@@ -101,7 +104,8 @@ async fn seats_of(app: &App, event: EventNumber, holds: &[Uuid]) -> Result<Optio
         )
         .await?;
     let most = i64::try_from(SEATS_MAX).unwrap_or(0) + 1;
-    let rows = db.query(&query, &[&event.0, &holds, &most]).await?;
+    let rows = tx.query(&query, &[&event.0, &holds, &most]).await?;
+    tx.commit().await?;
     let Some(first) = rows.first().filter(|_| rows.len() <= SEATS_MAX) else {
         return Ok(None);
     };
