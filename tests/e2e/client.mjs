@@ -75,13 +75,13 @@ export class Visitor {
   }
 
   /** Joins, waits to be called, claims. Gives the admission token. */
-  async admit(room) {
+  async admit(room, patienceMs = 30_000) {
     const join = await this.post(`/queue/v1/${room}/join`, {});
     if (join.status !== 201 && join.status !== 200) throw new Error(`join: ${join.status}`);
     return until(`an admission to ${room}`, async () => {
       const claim = await this.post(`/queue/v1/${room}/claim`, {});
       return claim.status === 200 ? claim.data.admission_token : undefined;
-    });
+    }, patienceMs);
   }
 }
 

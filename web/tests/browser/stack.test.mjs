@@ -79,7 +79,7 @@ test('the last seat is sold: those waiting see it within five seconds, polls cou
   const event = await admin.event('last', { rate_per_minute: 1, max_active: 1 }, 'section,kind,row,seat,capacity,price_minor,x,y\nLawn,general,,,4,8000,,\n');
   await admin.room(event, 'open');
   const buyer = await new Visitor(edge).login(`buyer-${event}@example.com`);
-  await buyer.admit(event);
+  await buyer.admit(event, 90_000);
   await withDevices(2, async (...pages) => {
     const polls = pages.map(() => 0);
     for (const [at, page] of pages.entries()) {
