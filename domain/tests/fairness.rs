@@ -8,23 +8,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod dice;
+
 use catraca_domain::lease::{LEASE_MS, LeaseBook, LeaseRequest, Range, lease_size};
+use dice::Dice;
 
 /// From the request for a lease to its coming in, in microseconds.
 const LEASE_TRIP_US: u64 = 20_000;
 const SECOND_US: u64 = 1_000_000;
-
-/// Numbers that look random and are the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below.max(1)
-    }
-}
 
 #[derive(Default)]
 struct Desk {

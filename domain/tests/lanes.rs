@@ -2,26 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod dice;
+
 use catraca_domain::lane;
 use catraca_domain::release::share::{Demand, Turn, divide, is_turn_of};
 use catraca_domain::release::{Claim, Moment, Queue, Release};
+use dice::Dice;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const START_MS: u64 = 1_000_000;
 const WINDOW_MS: u64 = 10_000;
-
-/// Numbers that look random and are the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below.max(1)
-    }
-}
 
 #[derive(Debug, Clone)]
 struct Plan {

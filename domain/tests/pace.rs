@@ -6,7 +6,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod dice;
+
 use catraca_domain::release::{Claim, Moment, Queue, Release};
+use dice::Dice;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -16,18 +19,6 @@ const RUN_MS: u64 = 300_000;
 const SETTLED_MS: u64 = 60_000;
 const WINDOW_MS: u64 = 10_000;
 const ALARM_MS: u64 = 500;
-
-/// Numbers that look random and are the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below.max(1)
-    }
-}
 
 struct Sale {
     seed: u64,

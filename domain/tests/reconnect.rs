@@ -7,7 +7,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod dice;
+
 use catraca_domain::room::{Phase, Status, Stock};
+use dice::Dice;
 use time::OffsetDateTime;
 
 const PEOPLE: u64 = 1_000_000;
@@ -15,18 +18,6 @@ const NOW: OffsetDateTime = time::macros::datetime!(2026-06-01 12:00 UTC);
 /// When the outage begins: by then polls are spread as they stay.
 const OUTAGE_MS: u64 = 60_000;
 const SEEDS: [u64; 2] = [7, 2_026];
-
-/// Numbers that look random and are the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below.max(1)
-    }
-}
 
 fn status(calls_per_minute: u64) -> Status {
     Status {

@@ -2,24 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod dice;
+
 use catraca_domain::lease::Range;
 use catraca_domain::release::{Claim, Moment, Queue, Release};
+use dice::Dice;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const WINDOW_MS: u64 = 10_000;
 
-/// Numbers that look random and are the same on every run.
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below.max(1)
-    }
-
     fn percent(&mut self, percent: u64) -> bool {
         self.roll(100) < percent
     }

@@ -2,20 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod dice;
+
 use catraca_domain::seating::{Seat, Seating};
+use dice::Dice;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Numbers that look random and are the same on every run.
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(below.max(1)).unwrap()).unwrap()
+    fn pick(&mut self, below: usize) -> usize {
+        usize::try_from(self.roll(u64::try_from(below).unwrap())).unwrap()
     }
 }
 
@@ -240,8 +237,8 @@ fn ten_thousand_sales_leave_no_more_single_seats_than_the_rule_allows() {
             .collect();
         let mut sold: Vec<(usize, Vec<usize>)> = Vec::new();
         while open.iter().flatten().any(|open| *open) {
-            let section = dice.roll(sections.len());
-            let quantity = 1 + dice.roll(8).min(dice.roll(8));
+            let section = dice.pick(sections.len());
+            let quantity = 1 + dice.pick(8).min(dice.pick(8));
             let seats = names[section].iter().zip(&open[section]);
             let before: Seats = seats
                 .filter(|(_, open)| **open)
@@ -265,8 +262,8 @@ fn ten_thousand_sales_leave_no_more_single_seats_than_the_rule_allows() {
             }
             sold.push((section, chosen));
             sales += 1;
-            if dice.roll(6) == 0 {
-                let (section, seats) = sold.swap_remove(dice.roll(sold.len()));
+            if dice.pick(6) == 0 {
+                let (section, seats) = sold.swap_remove(dice.pick(sold.len()));
                 for seat in seats {
                     open[section][seat] = true;
                 }

@@ -17,7 +17,7 @@ use url::Url;
 use super::Measured;
 use super::numbered::{hold_request, text_of, venue};
 use super::reader::Reader;
-use super::reserve::programs::{self, Programs};
+use super::reserve::programs::Programs;
 use super::reserve::shop::{Event, Shop, Shoppers};
 use super::token::Key;
 use crate::audit;
@@ -50,14 +50,7 @@ pub(crate) struct Options {
 /// Runs it; false when a seat was had early, or the audit finds one wrong.
 pub(super) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
     let mut shop = Shop::make(&options.postgres).await?;
-    let beside = std::env::current_exe()?.with_file_name("catraca-core");
-    let programs = Programs {
-        core: options.core.clone().unwrap_or(beside),
-        postgres: shop.url.clone(),
-        redis: options.redis.clone(),
-        admission_key: programs::random_key(),
-    };
-    programs.migrate().await?;
+    let programs = Programs::prepare(options.core.as_deref(), &shop.url, &options.redis).await?;
     shop.accounts(options.seats * 2).await?;
     let event = venue(&mut shop, options.seats, 1, options.seats * 2).await?;
     let short = format!(

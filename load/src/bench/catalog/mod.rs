@@ -25,7 +25,7 @@ use super::numbered::{hold, release, shows_the_truth, venue};
 use super::reader::{Reader, get};
 use super::reserve::cpu;
 use super::reserve::median;
-use super::reserve::programs::{self, Programs, Running};
+use super::reserve::programs::{Programs, Running};
 use super::reserve::shop::{Event, Shop, Shoppers};
 use super::token::Key;
 use crate::audit;
@@ -125,18 +125,10 @@ struct Bench {
 /// Runs it; false when a map or the audit is wrong.
 pub(crate) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
     let shop = Shop::make(&options.postgres).await?;
-    let beside = std::env::current_exe()?.with_file_name("catraca-core");
-    let admission_key = programs::random_key();
-    let programs = Programs {
-        core: options.core.clone().unwrap_or(beside),
-        postgres: shop.url.clone(),
-        redis: options.redis.clone(),
-        admission_key: admission_key.clone(),
-    };
-    programs.migrate().await?;
+    let programs = Programs::prepare(options.core.as_deref(), &shop.url, &options.redis).await?;
     shop.accounts(SHOPPERS).await?;
     let mut bench = Bench {
-        key: Key::parse(&admission_key)?,
+        key: Key::parse(&programs.admission_key)?,
         core: programs.serve().await?,
         second: programs.serve().await?,
         nginx: Nginx::start(&options.nginx).await?,

@@ -88,15 +88,7 @@ struct Bench {
 /// Runs it; false when the audit finds a seat wrong.
 pub(super) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
     let shop = Shop::make(&options.postgres).await?;
-    let beside = std::env::current_exe()?.with_file_name("catraca-core");
-    let admission_key = programs::random_key();
-    let programs = Programs {
-        core: options.core.clone().unwrap_or(beside),
-        postgres: shop.url.clone(),
-        redis: options.redis.clone(),
-        admission_key: admission_key.clone(),
-    };
-    programs.migrate().await?;
+    let programs = Programs::prepare(options.core.as_deref(), &shop.url, &options.redis).await?;
     shop.accounts((options.sale / HOLDS_EACH).max(options.reservations))
         .await?;
     let (serving, counter) = (programs.serve().await?, programs.counter().await?);
@@ -107,7 +99,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
         postmaster: shop.postmaster().await?,
     };
     let mut bench = Bench {
-        key: Key::parse(&admission_key)?,
+        key: Key::parse(&programs.admission_key)?,
         core: serving.address,
         counter: counter.address,
         options,

@@ -38,16 +38,28 @@ impl Running {
 }
 
 /// 32 random bytes in base64url.
-pub(in crate::bench) fn random_key() -> String {
+fn random_key() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
 impl Programs {
-    /// Brings the schema up to date.
-    pub(in crate::bench) async fn migrate(&self) -> anyhow::Result<()> {
-        let status = self.core_role("migrate").status().await?;
+    /// The core, else the one beside this program, with a key of its own, on a database whose
+    /// schema it brings up to date.
+    pub(in crate::bench) async fn prepare(
+        core: Option<&Path>,
+        postgres: &Url,
+        redis: &str,
+    ) -> anyhow::Result<Self> {
+        let beside = std::env::current_exe()?.with_file_name("catraca-core");
+        let programs = Self {
+            core: core.map_or(beside, Path::to_owned),
+            postgres: postgres.clone(),
+            redis: redis.to_owned(),
+            admission_key: random_key(),
+        };
+        let status = programs.core_role("migrate").status().await?;
         anyhow::ensure!(status.success(), "the migrations: {status}");
-        Ok(())
+        Ok(programs)
     }
 
     /// The core's serving role.

@@ -26,7 +26,7 @@ use crate::audit;
 use crate::bench::Measured;
 use crate::bench::numbered::{hold_request, post, release_request, shows_the_truth, venue};
 use crate::bench::reader::{Answer, Reader, get};
-use crate::bench::reserve::programs::{self, Programs, Running};
+use crate::bench::reserve::programs::{Programs, Running};
 use crate::bench::reserve::shop::{Event, Shop, Shoppers};
 use crate::bench::token::Key;
 
@@ -87,14 +87,8 @@ const COUNTED: [&str; 4] = ["held", "released", "bought", "gave_up"];
 /// Runs it; false when an invariant broke or something wrong is shown.
 pub(in crate::bench) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
     let mut shop = Shop::make(&options.postgres).await?;
-    let beside = std::env::current_exe()?.with_file_name("catraca-core");
-    let programs = Programs {
-        core: options.core.clone().unwrap_or(beside),
-        postgres: shop.url.clone(),
-        redis: options.redis.to_string(),
-        admission_key: programs::random_key(),
-    };
-    programs.migrate().await?;
+    let programs =
+        Programs::prepare(options.core.as_deref(), &shop.url, options.redis.as_str()).await?;
     shop.accounts(SESSIONS).await?;
     let first = options
         .seed

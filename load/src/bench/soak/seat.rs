@@ -15,7 +15,7 @@ use crate::audit;
 use crate::bench::Measured;
 use crate::bench::numbered::{hold_request, release, text_of, venue};
 use crate::bench::reader::Reader;
-use crate::bench::reserve::programs::{self, Programs};
+use crate::bench::reserve::programs::Programs;
 use crate::bench::reserve::shop::{Shop, Shoppers};
 use crate::bench::token::Key;
 
@@ -42,14 +42,7 @@ pub(crate) struct Options {
 /// Runs it; false when a round had more than one holder.
 pub(in crate::bench) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
     let mut shop = Shop::make(&options.postgres).await?;
-    let beside = std::env::current_exe()?.with_file_name("catraca-core");
-    let programs = Programs {
-        core: options.core.clone().unwrap_or(beside),
-        postgres: shop.url.clone(),
-        redis: options.redis.clone(),
-        admission_key: programs::random_key(),
-    };
-    programs.migrate().await?;
+    let programs = Programs::prepare(options.core.as_deref(), &shop.url, &options.redis).await?;
     shop.accounts(options.buyers).await?;
     let event = venue(&mut shop, 1, 1, options.buyers).await?;
     // Two cores, as behind a load balancer.
