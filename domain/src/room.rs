@@ -512,4 +512,7 @@ pub struct RoomLive {
     pub admitted_total: u64,
     /// Most live admissions.
     pub max_active: u32,
+    /// What is wrong with the edge's set-up for this room, in words.
+    #[serde(default)]
+    pub faults: Vec<String>,
 }

@@ -2,19 +2,23 @@
 
 use crate::answer;
 use crate::client::{Unreachable, ask_directory, ask_dispenser, ask_room};
-use crate::contract::{AskLive, Configure, Configured, Depart, DispenserId, Refresh, Register};
+use crate::contract::{
+    AskLive, Configure, Configured, Depart, DispenserId, Live, Refresh, Register,
+};
 use crate::rooms;
 use crate::status_cache;
 use crate::visit::{BODY_BYTES_MAX, Visit};
 use catraca_domain::draw::Beacon;
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::{Kind, Problem};
-use catraca_domain::room::{DEPARTURES_MAX, Departures, RoomConfig, bounds, standard_share};
+use catraca_domain::room::{
+    Challenge, DEPARTURES_MAX, Departures, RoomConfig, RoomLive, bounds, standard_share,
+};
 use catraca_domain::signature;
 use futures::future::join_all;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use worker::{Response, Result};
+use worker::{Response, Result, console_error};
 
 /// `/internal/v1/rooms/{room}/{action}`.
 pub(crate) async fn answer(mut visit: Visit, room: &RoomName, action: &str) -> Result<Response> {
@@ -67,6 +71,10 @@ async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Respon
     if let Some(Err(error)) = config.beacon.as_ref().map(Beacon::check) {
         return answer::problem_document(&Problem::field("beacon", error.to_string()));
     }
+    let faults = faults(visit, config.challenge);
+    for fault in &faults {
+        console_error!("room {room}: {fault}");
+    }
     let Ok(configured) = ask_room(&visit.env, room, &Configure(config)).await else {
         return answer::unavailable();
     };
@@ -94,7 +102,7 @@ async fn configure(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Respon
         ask_dispenser(&visit.env, &id, &Refresh(id.clone())).await
     });
     let _told = join_all(told).await;
-    answer::json(200, &json!({ "version": version }))
+    answer::json(200, &json!({ "version": version, "faults": faults }))
 }
 
 async fn depart(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Response> {
@@ -115,9 +123,22 @@ async fn depart(visit: &Visit, room: &RoomName, body: &[u8]) -> Result<Response>
 
 async fn live(visit: &Visit, room: &RoomName) -> Result<Response> {
     match ask_room(&visit.env, room, &AskLive {}).await {
-        Ok(Some(live)) => answer::json(200, &live),
+        Ok(Some(Live { numbers, challenge })) => {
+            let faults = faults(visit, challenge);
+            answer::json(200, &RoomLive { faults, ..numbers })
+        }
         Ok(None) => answer::no_such_room(),
         Err(Unreachable) => answer::unavailable(),
+    }
+}
+
+/// What keeps a room with this challenge from working here, in words for whoever set it up.
+fn faults(visit: &Visit, challenge: Challenge) -> Vec<String> {
+    match (challenge, &visit.settings.turnstile) {
+        (Challenge::Turnstile, Err(lacking)) => vec![format!(
+            "the challenge is Turnstile and the edge has no {lacking}: nobody can join"
+        )],
+        _ => Vec::new(),
     }
 }
 

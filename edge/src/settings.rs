@@ -20,8 +20,8 @@ pub(crate) struct Settings {
     pub(crate) place_keys: Keyring,
     /// Signs the admission log; without it no log is published.
     pub(crate) log_key: Option<LogKey>,
-    /// Cloudflare Turnstile, for rooms that ask for it.
-    pub(crate) turnstile: Option<Turnstile>,
+    /// Cloudflare Turnstile, for rooms that ask for it; else which bindings it lacks, in words.
+    pub(crate) turnstile: Result<Turnstile, String>,
 }
 
 /// A Turnstile widget.
@@ -84,13 +84,21 @@ fn log_key(env: &Env) -> Result<Option<LogKey>, Misconfigured> {
     })
 }
 
-fn turnstile(env: &Env) -> Option<Turnstile> {
-    let url = optional(env, "CATRACA_TURNSTILE_URL");
-    Some(Turnstile {
-        site_key: optional(env, "CATRACA_TURNSTILE_SITE_KEY")?,
-        secret: Secret::from(optional(env, "CATRACA_TURNSTILE_SECRET")?.as_str()),
-        url: url.unwrap_or_else(|| TURNSTILE_URL.to_owned()),
-    })
+fn turnstile(env: &Env) -> Result<Turnstile, String> {
+    let (site_key, secret) = ("CATRACA_TURNSTILE_SITE_KEY", "CATRACA_TURNSTILE_SECRET");
+    match (optional(env, site_key), optional(env, secret)) {
+        (Some(site_key), Some(secret)) => Ok(Turnstile {
+            site_key,
+            secret: Secret::from(secret.as_str()),
+            url: optional(env, "CATRACA_TURNSTILE_URL").unwrap_or_else(|| TURNSTILE_URL.to_owned()),
+        }),
+        (site, other) => {
+            let lacking = [(site_key, site), (secret, other)];
+            let names = lacking.iter().filter(|(_, value)| value.is_none());
+            let names: Vec<&str> = names.map(|(name, _)| *name).collect();
+            Err(names.join(" and "))
+        }
+    }
 }
 
 fn optional(env: &Env, name: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 
 use super::edge;
 use super::settings::{Settings, message};
-use super::store::{change, no_room, push, read};
+use super::store::{change, no_room, put_in_force, read};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::http::body::JsonBody;
@@ -30,6 +30,9 @@ pub(super) struct RoomView {
     #[serde(flatten)]
     config: RoomConfig,
     in_force: bool,
+    /// What the edge is not set up for, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<String>,
 }
 
 /// The event that a room belongs to: they have one name.
@@ -47,7 +50,12 @@ pub(super) async fn show(
 ) -> Result<Json<RoomView>, ApiError> {
     let (event, _) = event_of(&app, &room).await?;
     let (config, in_force) = read(&app, event).await?;
-    Ok(Json(RoomView { config, in_force }))
+    let faults = Vec::new();
+    Ok(Json(RoomView {
+        config,
+        in_force,
+        faults,
+    }))
 }
 
 /// `PUT /api/v1/admin/rooms/{room}`.
@@ -58,7 +66,8 @@ pub(super) async fn put(
     body: JsonBody<Settings>,
 ) -> Result<Json<RoomView>, ApiError> {
     let settings = body.parsed;
-    let turnstile = app.config.turnstile_site_key.is_some();
+    let site_key = app.config.turnstile_site_key.as_deref();
+    let turnstile = site_key.is_some_and(|key| !key.is_empty());
     alter(&app, &room, |config| settings.apply(config, turnstile)).await
 }
 
@@ -165,13 +174,14 @@ async fn alter(
 ) -> Result<Json<RoomView>, ApiError> {
     let (event, _) = event_of(app, room).await?;
     let config = change(app, event, edit).await?;
-    let pushed = push(app, event, &config).await;
+    let pushed = put_in_force(app, event, &config).await;
     if let Err(error) = &pushed {
         tracing::warn!(%room, ?error, "a room's change is not in force yet");
     }
     Ok(Json(RoomView {
         config,
         in_force: pushed.is_ok(),
+        faults: pushed.unwrap_or_default(),
     }))
 }
 

@@ -115,6 +115,8 @@ pub(super) async fn change(
 #[derive(Deserialize)]
 struct InForce {
     version: u64,
+    #[serde(default)]
+    faults: Vec<String>,
 }
 
 /// Sends a configuration to the edge and notes that it arrived.
@@ -126,6 +128,19 @@ pub(super) async fn push(
     event: EventNumber,
     config: &RoomConfig,
 ) -> Result<(), ApiError> {
+    put_in_force(app, event, config).await.map(drop)
+}
+
+/// [`push`], answered with what the edge is not set up for, in words: the configuration is in force,
+/// and some of it can't work.
+///
+/// # Errors
+/// As there.
+pub(super) async fn put_in_force(
+    app: &App,
+    event: EventNumber,
+    config: &RoomConfig,
+) -> Result<Vec<String>, ApiError> {
     let body = edge::json(config)?;
     let answer = edge::call(app, reqwest::Method::POST, &config.room, "config", body).await?;
     let in_force: InForce = answer
@@ -146,7 +161,10 @@ pub(super) async fn push(
         &[&event.0, &ours],
     )
     .await?;
-    Ok(())
+    for fault in &in_force.faults {
+        tracing::error!(room = %config.room, fault, "the edge is not set up for a room");
+    }
+    Ok(in_force.faults)
 }
 
 /// The edge remembers a version that this database has not reached: it was restored from a backup,

@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use catraca_domain::ids::Jti;
-use catraca_domain::room::{Departures, RoomConfig};
+use catraca_domain::room::{Challenge, Departures, RoomConfig};
 use catraca_domain::secret::Secret;
 use catraca_domain::signature;
+use serde_json::json;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,8 @@ pub(crate) struct Edge {
     pub(crate) url: String,
     /// Answers 503 while set.
     pub(crate) away: Arc<AtomicBool>,
+    /// What it lacks for rooms that ask for Turnstile, if anything.
+    pub(crate) turnstile_fault: Arc<Mutex<Option<String>>>,
     configs: Arc<Mutex<HashMap<String, RoomConfig>>>,
     departed: Arc<Mutex<Vec<Jti>>>,
 }
@@ -91,7 +94,13 @@ async fn configure(
     if config.version > kept.version {
         *kept = config;
     }
-    (StatusCode::OK, format!(r#"{{"version":{}}}"#, kept.version))
+    let mut answer = json!({"version": kept.version});
+    // An edge of an older version says nothing of faults.
+    if let Some(fault) = edge.turnstile_fault.lock().unwrap().as_ref() {
+        let faulty = kept.challenge == Challenge::Turnstile;
+        answer["faults"] = json!(Vec::from_iter(faulty.then_some(fault)));
+    }
+    (StatusCode::OK, answer.to_string())
 }
 
 async fn depart(State(edge): State<Edge>, headers: HeaderMap, body: Bytes) -> StatusCode {

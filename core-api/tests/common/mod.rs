@@ -63,7 +63,10 @@ fn redis_url() -> String {
     url.to_string()
 }
 
-fn config(core: &str, database: &str, redis: &str, edge: &str, oidc: &str) -> Config {
+/// What a shop is opened with, beyond what every one is.
+type Flags<'a> = &'a [(&'a str, &'a str)];
+
+fn config(core: &str, database: &str, redis: &str, edge: &str, oidc: &str, more: Flags) -> Config {
     let mut url = url::Url::parse(&required("CATRACA_TEST_DATABASE_URL")).unwrap();
     url.set_path(database);
     let flags = [
@@ -80,7 +83,10 @@ fn config(core: &str, database: &str, redis: &str, edge: &str, oidc: &str) -> Co
         ("--oidc-providers", oidc),
         ("--database-connections", "12"),
     ];
-    let args = flags.iter().flat_map(|(flag, value)| [*flag, *value]);
+    let args = flags
+        .iter()
+        .chain(more)
+        .flat_map(|(flag, value)| [*flag, *value]);
     Args::try_parse_from(std::iter::once("test").chain(args))
         .unwrap()
         .config
@@ -102,7 +108,7 @@ impl Shop {
 
     /// With this login provider, on an address that it knows.
     pub(crate) async fn open_at(core: TcpListener, issuer: &str) -> Self {
-        Self::open_on(core, redis_url(), issuer).await
+        Self::open_on(core, redis_url(), issuer, &[]).await
     }
 
     /// With this login provider.
@@ -110,12 +116,23 @@ impl Shop {
         Self::open_with(redis_url(), issuer).await
     }
 
-    async fn open_with(redis_url: String, issuer: &str) -> Self {
+    /// With settings of its own.
+    pub(crate) async fn open_with_flags(flags: Flags<'_>) -> Self {
         let (core, _) = listen().await;
-        Self::open_on(core, redis_url, issuer).await
+        Self::open_on(core, redis_url(), "http://127.0.0.1:1", flags).await
     }
 
-    async fn open_on(core_listener: TcpListener, redis_url: String, issuer: &str) -> Self {
+    async fn open_with(redis_url: String, issuer: &str) -> Self {
+        let (core, _) = listen().await;
+        Self::open_on(core, redis_url, issuer, &[]).await
+    }
+
+    async fn open_on(
+        core_listener: TcpListener,
+        redis_url: String,
+        issuer: &str,
+        flags: Flags<'_>,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let core = format!("http://{}", core_listener.local_addr().unwrap());
         let stop = CancellationToken::new();
@@ -125,14 +142,14 @@ impl Shop {
             "client_secret": "secret", "roles_claim": "roles"}])
         .to_string();
         let database = format!("catraca_test_{}", Uuid::new_v4().simple());
-        let admin = config(&core, "/postgres", &redis_url, &edge.url, &oidc);
+        let admin = config(&core, "/postgres", &redis_url, &edge.url, &oidc, &[]);
         let admin = db::pool(&admin).unwrap();
         let create = format!("CREATE DATABASE {database}");
         let connection = admin.get().await.unwrap();
         connection.batch_execute(&create).await.unwrap();
         drop(connection);
         let database_path = format!("/{database}");
-        let config = config(&core, &database_path, &redis_url, &edge.url, &oidc);
+        let config = config(&core, &database_path, &redis_url, &edge.url, &oidc, flags);
         db::migrate(&db::pool(&config).unwrap()).await.unwrap();
         let registry = Registry::new(std::iter::empty());
         let app = App::with_providers(config, registry).await.unwrap();

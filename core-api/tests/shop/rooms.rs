@@ -220,6 +220,41 @@ async fn what_a_room_asks_of_visitors_reaches_the_edge_and_the_landing_page() {
 }
 
 #[tokio::test]
+async fn whoever_asks_for_turnstile_hears_what_the_edge_lacks() {
+    let shop = Shop::open_with_flags(&[("--turnstile-site-key", "1x00000000000000000000AA")]).await;
+    let lacks = "the edge has no CATRACA_TURNSTILE_SECRET";
+    *shop.edge.turnstile_fault.lock().unwrap() = Some(lacks.to_owned());
+    shop.event("hamlet", 4, 300, CSV).await;
+    let operator = shop.operator().await;
+    let ask = async |challenge: &str| {
+        let body = json!({"challenge": challenge});
+        let reply = shop.send(&operator, Method::PUT, ROOM, Some(&body)).await;
+        assert_eq!(
+            (reply.status, &reply.body["in_force"]),
+            (200, &json!(true)),
+            "{reply:?}"
+        );
+        reply.body
+    };
+    assert_eq!(ask("turnstile").await["faults"], json!([lacks]));
+    let opened = act(&shop, "open", None).await;
+    assert_eq!(opened["faults"], json!([lacks]), "until it is seen to");
+    assert_eq!(ask("proof_of_work").await["faults"], Value::Null);
+    *shop.edge.turnstile_fault.lock().unwrap() = None;
+    assert_eq!(ask("turnstile").await["faults"], Value::Null);
+    shop.close().await;
+
+    // An empty variable is none.
+    let shop = Shop::open_with_flags(&[("--turnstile-site-key", "")]).await;
+    shop.event("hamlet", 4, 300, CSV).await;
+    let operator = shop.operator().await;
+    let body = json!({"challenge": "turnstile"});
+    let refused = shop.send(&operator, Method::PUT, ROOM, Some(&body)).await;
+    refused.assert_problem(422, "invalid_field");
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn lanes_and_their_passes() {
     let shop = Shop::open().await;
     shop.event("hamlet", 4, 300, CSV).await;

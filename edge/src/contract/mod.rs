@@ -14,11 +14,10 @@ pub(crate) use place::{
 };
 pub(crate) use room::{
     AskLease, AskLive, AskLog, AskRooms, AskStatus, Bulletin, Configure, Configured, Depart,
-    GiveBack, LeaseReply, LogPage, Register,
+    GiveBack, LeaseReply, Live, LogPage, Register,
 };
 
 use catraca_domain::ids::{Lane, RoomName};
-use catraca_domain::room::RoomLive;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +77,7 @@ calls! {
     Depart => "/departures" => Option<u64>;
     Register => "/register" => bool;
     AskRooms => "/rooms" => Vec<RoomName>;
-    AskLive => "/live" => Option<RoomLive>;
+    AskLive => "/live" => Option<Live>;
     AskLease => "/lease" => LeaseReply;
     AskStatus => "/status" => Option<Bulletin>;
     Claim => "/claim" => ClaimReply;

@@ -5,7 +5,7 @@ use catraca_domain::admission_log::{Chain, Entry, LogName};
 use catraca_domain::draw::DrawRecord;
 use catraca_domain::ids::{Lane, RoomName};
 use catraca_domain::lease::{Lease, LeaseRequest, Range};
-use catraca_domain::room::{Challenge, Departures, Identity, RoomConfig, Status};
+use catraca_domain::room::{Challenge, Departures, Identity, RoomConfig, RoomLive, Status};
 use serde::{Deserialize, Serialize};
 
 // Core → Worker → Room.
@@ -32,6 +32,15 @@ pub(crate) struct Depart(pub(crate) Departures);
 /// The operator's numbers; `None` from an unknown room.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AskLive {}
+
+/// The answer to [`AskLive`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Live {
+    /// The numbers.
+    pub(crate) numbers: RoomLive,
+    /// What the room asks of its visitors: not every edge is set up for it.
+    pub(crate) challenge: Challenge,
+}
 
 // Worker → the directory.
 

@@ -197,7 +197,7 @@ async fn waiting(
     view: Option<&PlaceView>,
 ) -> Result<Response> {
     let status = document.map(|document| &document.status);
-    let turnstile = visit.settings.turnstile.is_some()
+    let turnstile = visit.settings.turnstile.is_ok()
         && document.is_some_and(|document| document.challenge == Challenge::Turnstile);
     let template = Template::fetch(visit, "waiting").await;
     let template = template.unwrap_or_else(Template::fallback);

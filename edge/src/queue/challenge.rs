@@ -1,8 +1,7 @@
 //! What a visitor must solve before a new place is given, by the room's configuration.
-//!
-//! Fails closed: with Turnstile's service away nobody new gets a place.
 
-use crate::runtime::{random_bytes, within};
+use super::turnstile;
+use crate::runtime::random_bytes;
 use crate::status_cache::Document;
 use crate::visit::Visit;
 use catraca_domain::challenge::{self, Puzzle, Solved};
@@ -11,15 +10,10 @@ use catraca_domain::problem::{Kind, Problem};
 use catraca_domain::room::Challenge;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use worker::{Fetch, Headers, Method, Request, RequestInit, console_error};
 
 /// Hashes that a puzzle takes on a calm day, as a power of two: a second at most, 95 times in 100, in
 /// a phone's browser at a sixth of this machine's speed (`web/tests/measure/work.mjs`).
 const BASE_DIFFICULTY: u8 = 18;
-/// Longest wait for Turnstile, in milliseconds.
-const TURNSTILE_MS_MAX: u64 = 4_000;
-/// Longest Turnstile response, in bytes: theirs are at most 2048 characters.
-const RESPONSE_BYTES_MAX: usize = 2_048;
 
 /// What the visitor sends back.
 #[derive(Debug, Default, Deserialize)]
@@ -50,7 +44,10 @@ pub(crate) async fn check(
     match document.challenge {
         Challenge::None => Ok(None),
         Challenge::ProofOfWork => work(visit, room, document, given).map(Some),
-        Challenge::Turnstile => turnstile(visit, given).await.map(|()| None),
+        Challenge::Turnstile => {
+            let response = given.response.as_deref().unwrap_or_default();
+            turnstile::check(visit, response).await.map(|()| None)
+        }
     }
 }
 
@@ -84,64 +81,8 @@ pub(super) fn puzzle_required(
     required(detail, challenge)
 }
 
-fn required(detail: &str, challenge: Value) -> Refused {
+/// 403 with what is to be solved.
+pub(super) fn required(detail: &str, challenge: Value) -> Refused {
     let problem = Problem::new(Kind::CHALLENGE_REQUIRED, detail);
     Refused::Required(Box::new(problem.with("challenge", challenge)))
-}
-
-async fn turnstile(visit: &Visit, given: &Given) -> Result<(), Refused> {
-    let Some(settings) = &visit.settings.turnstile else {
-        console_error!("a room asks for Turnstile and its bindings are missing");
-        return Err(Refused::Unavailable);
-    };
-    let again = |detail| {
-        let challenge = json!({ "kind": "turnstile", "site_key": settings.site_key });
-        required(detail, challenge)
-    };
-    let response = given.response.as_deref().unwrap_or_default();
-    if response.is_empty() || response.len() > RESPONSE_BYTES_MAX {
-        return Err(again("Solve the challenge."));
-    }
-    match within(TURNSTILE_MS_MAX, site_verify(visit, response)).await {
-        Some(Ok(true)) => Ok(()),
-        Some(Ok(false)) => Err(again(
-            "The challenge was not solved, or its answer was used.",
-        )),
-        Some(Err(error)) => {
-            console_error!("Turnstile: {error}");
-            Err(Refused::Unavailable)
-        }
-        None => {
-            console_error!("Turnstile took over {TURNSTILE_MS_MAX} ms");
-            Err(Refused::Unavailable)
-        }
-    }
-}
-
-/// Asks Turnstile, which accepts a response once:
-/// <https://developers.cloudflare.com/turnstile/get-started/server-side-validation/>.
-async fn site_verify(visit: &Visit, response: &str) -> worker::Result<bool> {
-    #[derive(Deserialize)]
-    struct Verdict {
-        success: bool,
-    }
-    let settings = visit.settings.turnstile.as_ref().ok_or("no Turnstile")?;
-    let secret = settings
-        .secret
-        .expose_str()
-        .map_err(|_| "secret is no text")?;
-    let headers = Headers::new();
-    headers.set("content-type", "application/json")?;
-    let body = json!({ "secret": secret, "response": response }).to_string();
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(headers)
-        .with_body(Some(body.into()));
-    let request = Request::new_with_init(&settings.url, &init)?;
-    let mut reply = Fetch::Request(request).send().await?;
-    if reply.status_code() >= 500 {
-        return Err(format!("status {}", reply.status_code()).into());
-    }
-    let verdict: Verdict = serde_json::from_slice(&reply.bytes().await?)?;
-    Ok(verdict.success)
 }

@@ -8,6 +8,7 @@ pub(crate) mod leave;
 mod log;
 mod pass;
 pub(crate) mod place;
+mod turnstile;
 
 use crate::answer;
 use crate::status_cache::{self, Lack};

@@ -25,7 +25,7 @@ const DURABLE_OBJECTS: &[(&str, &str, &str)] = &[
 
 /// What the Worker is told; names as in the Worker's code.
 pub fn bindings(plan: &Plan) -> Vec<(&'static str, String)> {
-    vec![
+    let own = vec![
         ("CORE_URL", plan.ports.url("core")),
         ("CATRACA_PUBLIC_URL", plan.ports.url("edge")),
         (
@@ -41,7 +41,19 @@ pub fn bindings(plan: &Plan) -> Vec<(&'static str, String)> {
             plan.secrets.keyring("p1", "place_key"),
         ),
         ("CATRACA_LOG_KEY", plan.secrets.get("log_key").to_owned()),
-    ]
+    ];
+    own.into_iter().chain(plan.passed_on.clone()).collect()
+}
+
+/// What the Worker may reach: this machine, and the world only where it has to ask Cloudflare's own
+/// siteverify.
+fn reach(plan: &Plan) -> &'static str {
+    let is_set = |wanted| plan.passed_on.iter().any(|(name, _)| *name == wanted);
+    if is_set("CATRACA_TURNSTILE_SECRET") && !is_set("CATRACA_TURNSTILE_URL") {
+        r#"(allow = ["127.0.0.0/8", "public"], tlsOptions = (trustBrowserCas = true))"#
+    } else {
+        r#"(allow = ["127.0.0.0/8"])"#
+    }
 }
 
 /// The part. Each start takes the Worker as it was built last.
@@ -124,6 +136,7 @@ fn configuration(plan: &Plan, folder: &Path) -> anyhow::Result<String> {
         .replace("$ASSETS", &quoted(&assets.to_string_lossy()))
         .replace("$STORAGE", &quoted(&folder.join("do").to_string_lossy()))
         .replace("$ADDRESS", &quoted(&plan.ports.address("edge")))
+        .replace("$REACH", reach(plan))
         .replace("$DATE", &quoted(COMPATIBILITY_DATE))
         .replace("$NAMESPACES", namespaces.trim_end())
         .replace("$BINDINGS", bound.trim_end()))
@@ -152,8 +165,8 @@ const config :Workerd.Config = (
     (name = "edge", worker = .edge),
     (name = "assets", disk = (path = $ASSETS)),
     (name = "do", disk = (path = $STORAGE, writable = true)),
-    # What the Worker fetches by URL: nothing beyond this machine.
-    (name = "loopback", network = (allow = ["127.0.0.0/8"])),
+    # What the Worker fetches by URL.
+    (name = "outbound", network = $REACH),
   ],
   sockets = [(name = "http", address = $ADDRESS, http = (), service = "edge")],
 );
@@ -168,7 +181,7 @@ const edge :Workerd.Worker = (
 $BINDINGS
     (name = "ASSETS", service = "assets"),
   ],
-  globalOutbound = "loopback",
+  globalOutbound = "outbound",
   durableObjectNamespaces = [
 $NAMESPACES
   ],

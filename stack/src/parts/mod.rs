@@ -39,7 +39,16 @@ pub struct Plan {
     pub ports: Ports,
     /// What they share.
     pub secrets: Secrets,
+    /// What the operator has set up beyond them, by the names in [`PASSED_ON`].
+    pub passed_on: Vec<(&'static str, String)>,
 }
+
+/// Variables of the operator's that the Worker gets too. (The core has the whole environment.)
+pub const PASSED_ON: &[&str] = &[
+    "CATRACA_TURNSTILE_SITE_KEY",
+    "CATRACA_TURNSTILE_SECRET",
+    "CATRACA_TURNSTILE_URL",
+];
 
 impl Plan {
     /// Chooses ports and makes secrets, or takes those of the last run.
@@ -49,10 +58,14 @@ impl Plan {
         })
         .await?;
         let secrets = Secrets::load_or_make(&layout.local.join("secrets.json"))?;
+        let given = |name: &&'static str| Some((*name, std::env::var(name).ok()?));
+        let passed_on = PASSED_ON.iter().filter_map(given);
+        let passed_on = passed_on.filter(|(_, value)| !value.is_empty()).collect();
         Ok(Self {
             layout,
             ports,
             secrets,
+            passed_on,
         })
     }
 

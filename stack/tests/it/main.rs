@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod common;
+mod edge;
 mod servers;
 mod supervisor;

@@ -1,7 +1,7 @@
 //! What everyone is told: the status document with each lane's front, and the operator's numbers.
 
 use super::Hall;
-use crate::contract::{Bulletin, GiveBack};
+use crate::contract::{Bulletin, GiveBack, Live};
 use crate::room::lanes;
 use crate::runtime::date;
 use catraca_domain::ids::Lane;
@@ -25,14 +25,18 @@ impl Hall {
     }
 
     /// The operator's numbers.
-    pub(in crate::room) fn live(&mut self, now_ms: u64) -> Result<RoomLive> {
+    pub(in crate::room) fn live(&mut self, now_ms: u64) -> Result<Live> {
         self.look(now_ms)?;
-        Ok(RoomLive {
-            status: self.document(now_ms),
-            version: self.config.version,
-            active: self.active(now_ms)?,
-            admitted_total: self.admitted_total,
-            max_active: self.config.max_active,
+        Ok(Live {
+            numbers: RoomLive {
+                status: self.document(now_ms),
+                version: self.config.version,
+                active: self.active(now_ms)?,
+                admitted_total: self.admitted_total,
+                max_active: self.config.max_active,
+                faults: Vec::new(),
+            },
+            challenge: self.config.challenge,
         })
     }
 
