@@ -1,21 +1,11 @@
 // A draw with a public beacon: committed to, waited for, recorded; checked by another program.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { test } from "node:test";
 import { position } from "./draw.mjs";
-import { Edge, roomConfig, sleep, startCore } from "./harness.mjs";
+import { roomConfig, sleep } from "./harness.mjs";
+import { suite } from "./suite.mjs";
 
-describe("beacon", () => {
-  let core;
-  let edge;
-  before(async () => {
-    core = await startCore();
-    edge = await Edge.create(core.url);
-  });
-  after(async () => {
-    await edge.stop();
-    core.stop();
-  });
-
+suite("beacon", {}, ({ edge }) => {
   test("the lobby lasts until the declared value is there, and the value counts", async () => {
     const source = "drand quicknet round 7";
     const opens = Date.now() + 1_000;

@@ -1,13 +1,8 @@
-// Challenges: a place costs work, or Turnstile's word; each solution is good once.
+// Proof of work: a place costs some, and each solution is good once. (turnstile.mjs has the other challenge.)
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
-import { after, before, describe, test } from "node:test";
-import { Edge, startCore } from "./harness.mjs";
-
-/** Cloudflare's documented keys for tests: always passes, always fails. */
-const PASSES = "1x0000000000000000000000000000000AA";
-const SITE_KEY = "1x00000000000000000000AA";
+import { test } from "node:test";
+import { required, suite } from "./suite.mjs";
 
 /** Solves a puzzle as `domain/src/challenge.rs` describes it, sharing no code with it. */
 function solve(puzzle, difficulty) {
@@ -28,57 +23,10 @@ function solve(puzzle, difficulty) {
   return solution.toString("base64url");
 }
 
-/** Turnstile's siteverify: accepts each response once, and breaks when told to. */
-async function startTurnstile() {
-  const seen = new Set();
-  const server = createServer((request, response) => {
-    let text = "";
-    request.on("data", (chunk) => { text += chunk; });
-    request.on("end", () => {
-      const { secret, response: token } = JSON.parse(text);
-      if (token === "break") {
-        response.writeHead(502).end("no");
-        return;
-      }
-      const good = secret === PASSES && token.startsWith("good") && !seen.has(token);
-      const code = seen.has(token) ? "timeout-or-duplicate" : "invalid-input-response";
-      seen.add(token);
-      response.writeHead(200, { "content-type": "application/json" });
-      response.end(JSON.stringify({ success: good, "error-codes": good ? [] : [code] }));
-    });
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}/siteverify`, stop: () => server.close() };
-}
-
-describe("challenge", () => {
-  let core;
-  let edge;
-  let turnstile;
-  before(async () => {
-    core = await startCore();
-    turnstile = await startTurnstile();
-    edge = await Edge.create(core.url, {
-      CATRACA_TURNSTILE_URL: turnstile.url,
-      CATRACA_TURNSTILE_SITE_KEY: SITE_KEY,
-      CATRACA_TURNSTILE_SECRET: PASSES,
-    });
-  });
-  after(async () => {
-    await edge.stop();
-    core.stop();
-    turnstile.stop();
-  });
-
+suite("challenge", {}, ({ edge }) => {
   const join = (room, challenge) => edge.join(room, {
     body: JSON.stringify({ challenge }), headers: { "content-type": "application/json" },
   });
-
-  function required(answer) {
-    assert.equal(answer.status, 403, JSON.stringify(answer.body));
-    assert.equal(answer.body.type, "https://catraca.dev/problems/challenge_required");
-    return answer.body.challenge;
-  }
 
   test("proof of work: solved once, good once, good in one room", async () => {
     await edge.open("work", { control: "paused", challenge: "proof_of_work", dispensers: 4 });
@@ -101,31 +49,5 @@ describe("challenge", () => {
     for (const bad of [7, "x", [], { puzzle: 1 }]) {
       assert.equal((await join("work", bad)).status, 422, JSON.stringify(bad));
     }
-  });
-
-  test("Turnstile: its word counts, its silence closes", async () => {
-    await edge.open("turn", { control: "paused", challenge: "turnstile" });
-    assert.deepEqual(required(await edge.join("turn")), { kind: "turnstile", site_key: SITE_KEY });
-    required(await join("turn", { response: "bad" }));
-    required(await join("turn", { response: "x".repeat(3_000) }));
-    assert.equal((await join("turn", { response: "good-1" })).status, 201);
-    required(await join("turn", { response: "good-1" }));
-    const away = await join("turn", { response: "break" });
-    assert.equal(away.status, 503);
-    assert.ok(away.headers.get("retry-after"));
-  });
-
-  test("without Turnstile's keys nobody joins a room that asks for it", async () => {
-    const bare = await Edge.create(core.url);
-    try {
-      await bare.open("turn", { challenge: "turnstile" });
-      assert.equal((await bare.join("turn")).status, 503);
-    } finally {
-      await bare.stop();
-    }
-  });
-
-  test("nothing was logged as an error of ours", () => {
-    assert.doesNotMatch(edge.log, /panicked|RuntimeError|request failed|different request/, edge.log);
   });
 });

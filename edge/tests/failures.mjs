@@ -1,22 +1,10 @@
 // The failure policy: whatever is away, nobody loses a place, nobody slips in, and nothing is asked in a storm.
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, test } from "node:test";
-import { Edge, Faults, placeCookie, sleep, startCore } from "./harness.mjs";
+import { afterEach, test } from "node:test";
+import { placeCookie, sleep } from "./harness.mjs";
+import { suite } from "./suite.mjs";
 
-describe("failures", () => {
-  let core;
-  let edge;
-  let faults;
-  before(async () => {
-    core = await startCore();
-    faults = await Faults.start();
-    edge = await Edge.create(core.url, {}, { faults });
-  });
-  after(async () => {
-    await edge.stop();
-    faults.stop();
-    core.stop();
-  });
+suite("failures", { faults: true }, ({ edge, faults }) => {
   afterEach(() => {
     faults.now = { Room: "none", Dispenser: "none" };
     faults.calls.length = 0;
@@ -141,17 +129,7 @@ describe("failures", () => {
   });
 });
 
-describe("core away", () => {
-  let core;
-  let edge;
-  before(async () => {
-    core = await startCore();
-    edge = await Edge.create(core.url);
-  });
-  after(async () => {
-    await edge.stop();
-  });
-
+suite("core away", {}, ({ edge, core }) => {
   test("those waiting keep their place and are called; the shop says that it is away", async () => {
     await edge.open("lone", { control: "paused" });
     const { body } = await edge.join("lone");

@@ -6,7 +6,7 @@
 // and the slowest join of the run earlier, for a number is given at some time during the join.
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Edge, startCore } from "./harness.mjs";
+import { withEdge } from "./suite.mjs";
 
 const LEASE_MS = 250;
 const CONNECTIONS = 64;
@@ -35,9 +35,7 @@ function inversions(list) {
 }
 
 export async function fairness(dispensers, seconds) {
-  const core = await startCore();
-  const edge = await Edge.create(core.url);
-  try {
+  return withEdge({}, async (edge) => {
     await edge.open("fair", { control: "paused", dispensers });
     await edge.join("fair");
     const people = [];
@@ -71,10 +69,7 @@ export async function fairness(dispensers, seconds) {
       dispensers, joins: n, joins_per_second: Math.round(n / seconds), kendall_tau: Number(tau.toFixed(5)),
       displaced_most: displaced, overtaken_ms_most: overtaken, bound_ms: bound,
     };
-  } finally {
-    await edge.stop();
-    core.stop();
-  }
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

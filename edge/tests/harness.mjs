@@ -138,14 +138,18 @@ export class Faults {
 
   static async start() {
     const faults = new Faults();
-    faults.server = createServer((request, response) => {
-      const [, name, ...path] = request.url.split("/");
-      faults.calls.push(`${name}/${path.join("/")}`);
-      response.end(faults.now[name]);
-    });
-    await new Promise((resolve) => faults.server.listen(0, "127.0.0.1", resolve));
-    faults.address = `127.0.0.1:${faults.server.address().port}`;
+    await faults.listen();
     return faults;
+  }
+
+  async listen() {
+    this.server = createServer((request, response) => {
+      const [, name, ...path] = request.url.split("/");
+      this.calls.push(`${name}/${path.join("/")}`);
+      response.end(this.now[name]);
+    });
+    await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    this.address = `127.0.0.1:${this.server.address().port}`;
   }
 
   count(pattern) {
@@ -181,30 +185,34 @@ export const Dispenser = faulty("Dispenser");
 
 /** The edge: `start`, `kill` (as `kill -9` does), `stop` for good. */
 export class Edge {
-  /** `dist`: a folder of built pages to serve instead of plain stand-ins. */
-  static async create(coreUrl, bindings = {}, { dist, faults } = {}) {
+  static async create(coreUrl, bindings = {}, options = {}) {
     const edge = new Edge();
-    edge.folder = mkdtempSync(join(tmpdir(), "catraca-edge-"));
-    edge.port = await freePort();
-    edge.url = `http://127.0.0.1:${edge.port}`;
-    for (const name of ["do", "dist", "dist/pages", "dist/assets"]) mkdirSync(join(edge.folder, name));
+    await edge.setUp(coreUrl, bindings, options);
+    return edge;
+  }
+
+  /** Makes its folder and starts it. `dist`: a folder of built pages to serve instead of plain stand-ins. */
+  async setUp(coreUrl, bindings = {}, { dist, faults } = {}) {
+    this.folder = mkdtempSync(join(tmpdir(), "catraca-edge-"));
+    this.port = await freePort();
+    this.url = `http://127.0.0.1:${this.port}`;
+    for (const name of ["do", "dist", "dist/pages", "dist/assets"]) mkdirSync(join(this.folder, name));
     for (const name of ["index.js", "index_bg.wasm"]) {
       if (!existsSync(join(build, name))) throw new Error("run scripts/build-edge first");
-      copyFileSync(join(build, name), join(edge.folder, name));
+      copyFileSync(join(build, name), join(this.folder, name));
     }
-    const page = (name, text) => writeFileSync(join(edge.folder, "dist/pages", name), text);
+    const page = (name, text) => writeFileSync(join(this.folder, "dist/pages", name), text);
     page("waiting.html", "<p>{{state}}|{{room}}|{{number}}|{{ahead}}|{{message}}|{{refresh}}</p>");
     page("shop.html", "<p>shop of {{room}}</p>");
     page("landing.html", "<p>landing</p>");
     page("order.html", "<p>order {{id}}</p>");
     page("ticket.html", "<p>ticket {{id}}</p>");
-    writeFileSync(join(edge.folder, "dist/assets/app.abc123.js"), "export {};\n");
-    if (faults !== undefined) writeFileSync(join(edge.folder, "faulty.js"), FAULTY);
-    const assets = dist ?? join(edge.folder, "dist");
-    const text = config(edge.port, coreUrl, edge.folder, assets, bindings, faults?.address);
-    writeFileSync(join(edge.folder, "config.capnp"), text);
-    await edge.start();
-    return edge;
+    writeFileSync(join(this.folder, "dist/assets/app.abc123.js"), "export {};\n");
+    if (faults !== undefined) writeFileSync(join(this.folder, "faulty.js"), FAULTY);
+    const assets = dist ?? join(this.folder, "dist");
+    const text = config(this.port, coreUrl, this.folder, assets, bindings, faults?.address);
+    writeFileSync(join(this.folder, "config.capnp"), text);
+    await this.start();
   }
 
   async start() {
@@ -235,8 +243,8 @@ export class Edge {
   }
 
   async stop() {
-    await this.kill();
-    rmSync(this.folder, { recursive: true, force: true });
+    if (this.process !== undefined) await this.kill();
+    if (this.folder !== undefined) rmSync(this.folder, { recursive: true, force: true });
   }
 
   fetch(path, options = {}) {

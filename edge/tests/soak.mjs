@@ -3,7 +3,8 @@
 // written with the admissions. `node edge/tests/soak.mjs SECONDS KILL_EVERY_SECONDS` (`make soak-room`).
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Edge, LOG_KEY, sleep, startCore } from "./harness.mjs";
+import { LOG_KEY, sleep } from "./harness.mjs";
+import { withEdge } from "./suite.mjs";
 
 const CLAIMERS = 64;
 const RATE_PER_MINUTE = 900;
@@ -46,8 +47,10 @@ function mostLive(log, leftAt) {
 }
 
 export async function soak(seconds, killEverySeconds) {
-  const core = await startCore();
-  const edge = await Edge.create(core.url, { CATRACA_LOG_KEY: LOG_KEY });
+  return withEdge({ bindings: { CATRACA_LOG_KEY: LOG_KEY } }, (edge) => trial(edge, seconds, killEverySeconds));
+}
+
+async function trial(edge, seconds, killEverySeconds) {
   const numbers = [];
   const admitted = new Set();
   const leftAt = new Map();
@@ -124,8 +127,6 @@ export async function soak(seconds, killEverySeconds) {
     return told;
   } finally {
     going = false;
-    await edge.stop();
-    core.stop();
   }
 }
 

@@ -1,36 +1,17 @@
 // The waiting page on the real Worker in workerd, with a stub for the core: what rooms ask for.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { lanePass } from '../../../edge/tests/harness.mjs';
+import { Siteverify, TESTING } from '../../../edge/tests/siteverify.mjs';
 import { openBrowser } from './chromium.mjs';
 import { fixture } from './fixture.mjs';
 
-/** Cloudflare's documented keys for tests: the widget always passes, the secret always passes. */
-const SITE_KEY = '1x00000000000000000000AA';
-const SECRET = '1x0000000000000000000000000000000AA';
-
-let siteverify;
-before(async () => {
-  siteverify = await startSiteverify();
-});
-after(() => siteverify?.stop());
+const siteverify = new Siteverify();
+before(() => siteverify.listen());
+after(() => siteverify.stop());
 const it = fixture(() => ({
-  CATRACA_TURNSTILE_URL: siteverify.url, CATRACA_TURNSTILE_SITE_KEY: SITE_KEY, CATRACA_TURNSTILE_SECRET: SECRET,
+  CATRACA_TURNSTILE_URL: siteverify.url, CATRACA_TURNSTILE_SITE_KEY: TESTING.siteKey, CATRACA_TURNSTILE_SECRET: TESTING.passes,
 }));
-
-/** Turnstile's side of the check: takes a response of its widget once. */
-async function startSiteverify() {
-  const seen = new Set();
-  const server = createServer(async (request, response) => {
-    const { secret, response: token } = JSON.parse(Buffer.concat(await request.toArray()).toString());
-    const success = secret === SECRET && token.startsWith('XXXX.DUMMY.TOKEN') && !seen.has(token);
-    seen.add(token);
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ success }));
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${server.address().port}/siteverify`, stop: () => server.close() };
-}
 
 const joins = (seen) => seen.filter((request) => request.url().endsWith('/join'));
 
@@ -145,7 +126,7 @@ test('Turnstile: its widget is loaded, and its word is what lets one join', asyn
       render(element, options) {
         element.textContent = 'widget ' + options.sitekey;
         setTimeout(() => options['error-callback']('300030'), 50);
-        setTimeout(() => options.callback('XXXX.DUMMY.TOKEN.' + Math.random()), 100);
+        setTimeout(() => options.callback('${TESTING.response}'), 100);
         return 'w1';
       },
       remove() { document.getElementById('widget').textContent = ''; },
