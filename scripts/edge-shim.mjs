@@ -22,33 +22,12 @@ for (const match of bindings.matchAll(/^export \{([^}]*)\}/gm)) {
 const handlers = ["fetch", "scheduled", "queue", "email"].filter((name) => functions.has(name));
 if (handlers.length === 0) throw new Error("the crate exports no event handler");
 
-// Most requests are polls of those who wait. Between JavaScript and wasm every object costs, so these
-// cross as strings, once; whatever the crate does not answer so goes the usual way.
-const quick = functions.has("quick_place")
-  ? `
-const POLL = /^https?:\\/\\/[^/]+\\/queue\\/v1\\/([a-z0-9-]+)\\/place$/;
-let pollAnswer;
-function quickAnswer(request) {
-  if (health.criticalError || request.method !== "GET") return undefined;
-  const poll = POLL.exec(request.url);
-  if (poll === null) return undefined;
-  const { headers } = request;
-  try {
-    const authorization = headers.get("authorization") ?? undefined;
-    const cookie = headers.get("cookie") ?? undefined;
-    const view = wasm.quick_place(poll[1], authorization, cookie, Date.now());
-    if (view === undefined) return undefined;
-    pollAnswer ??= { headers: new Headers(JSON.parse(wasm.quick_headers())) };
-    return new Response(view, pollAnswer);
-  } catch (fault) {
-    noteFault(fault);
-    return internalError(fault);
-  }
-}`
-  : "";
+// What the crate answers without crossing into the runtime: `src/quick/quick.js`, put beside the bindings.
+const quick = functions.has("quick_place");
 
 process.stdout.write(`
 import * as wasm from "./bindings.js";
+${quick ? 'import { quickWay } from "./quick.js";' : ""}
 
 const health = wasm.__worker_init_state();
 const inFlight = new Set();
@@ -129,11 +108,11 @@ function internalError(fault) {
   return new Response(JSON.stringify(problem), { status: 500, headers });
 }
 
-${quick}
+${quick ? "const quickAnswer = quickWay({ wasm, health, guarded, internalError, fetchSlowly });" : ""}
 export default {
 ${handlers
   .map((name) => `  ${name}(event, env, context) {
-    ${name === "fetch" && quick ? "const quick = quickAnswer(event);\n    if (quick !== undefined) return quick;\n    " : ""}return ${name}Slowly(event, env, context);
+    ${name === "fetch" && quick ? "const quick = quickAnswer(event, env, context);\n    if (quick !== undefined) return quick;\n    " : ""}return ${name}Slowly(event, env, context);
   },`)
   .join("\n")}
 };

@@ -5,6 +5,7 @@ use crate::secret::Secret;
 use hmac::{Hmac, Mac as _};
 use serde::Deserialize;
 use sha2::Sha256;
+use std::fmt;
 use thiserror::Error;
 
 /// Shortest key accepted, in bytes: the output length of SHA-256 (RFC 7518, 3.2).
@@ -30,11 +31,22 @@ pub enum KeyringError {
 }
 
 /// One named HMAC-SHA256 key.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Key {
     /// Public name of the key, `[A-Za-z0-9_-]{1,32}`.
     pub kid: String,
     secret: Secret,
+    /// Begun with the secret: two of five rounds of a short message's.
+    begun: Hmac<Sha256>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("kid", &self.kid)
+            .field("secret", &self.secret)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Key {
@@ -53,14 +65,26 @@ impl Key {
         &self.secret
     }
 
+    fn new(kid: String, secret: Secret) -> Self {
+        Self {
+            begun: hmac_sha256(secret.expose(), &[]),
+            kid,
+            secret,
+        }
+    }
+
     fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        hmac_sha256(self.secret.expose(), parts)
+        over(self.begun.clone(), parts)
     }
 }
 
 pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
+    over(mac, parts)
+}
+
+fn over(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> Hmac<Sha256> {
     for part in parts {
         mac.update(part);
     }
@@ -99,7 +123,7 @@ impl Keyring {
             }
             match Secret::from_base64url(&secret) {
                 Ok(secret) if secret.expose().len() >= KEY_BYTES_MIN => {
-                    keys.push(Key { kid, secret });
+                    keys.push(Key::new(kid, secret));
                 }
                 _ => return Err(KeyringError::Weak(kid)),
             }

@@ -5,6 +5,7 @@ use crate::runtime::below;
 use catraca_domain::ids::RoomName;
 use catraca_domain::problem::{self, Kind, Problem};
 use serde::Serialize;
+use std::borrow::Cow;
 use worker::{Headers, Response, Result};
 
 /// Life of the place cookie, in seconds: outlives any on-sale.
@@ -92,15 +93,28 @@ pub(crate) fn problem(kind: Kind, detail: &str) -> Result<Response> {
 
 /// A problem document. 503 says when to try again.
 pub(crate) fn problem_document(document: &Problem) -> Result<Response> {
-    let headers = bare_headers("no-store")?;
-    headers.set("content-type", problem::CONTENT_TYPE)?;
-    if document.status == 503 {
-        headers.set("retry-after", &retry_after())?;
+    let headers = Headers::new();
+    for (name, value) in problem_headers(document) {
+        headers.set(name, &value)?;
     }
     Ok(Response::builder()
         .with_status(document.status)
         .with_headers(headers)
         .fixed(document.to_json().into_bytes()))
+}
+
+/// The headers of a problem document.
+pub(crate) fn problem_headers(document: &Problem) -> Vec<(&'static str, Cow<'static, str>)> {
+    let mut headers = bare("no-store").map(borrowed).to_vec();
+    headers.push(borrowed(("content-type", problem::CONTENT_TYPE)));
+    if document.status == 503 {
+        headers.push(("retry-after", retry_after().into()));
+    }
+    headers
+}
+
+fn borrowed((name, value): (&'static str, &'static str)) -> (&'static str, Cow<'static, str>) {
+    (name, value.into())
 }
 
 /// 404.
@@ -110,7 +124,12 @@ pub(crate) fn not_found() -> Result<Response> {
 
 /// 404 for a room.
 pub(crate) fn no_such_room() -> Result<Response> {
-    problem(Kind::NOT_FOUND, "There is no such room.")
+    problem_document(&no_such_room_problem())
+}
+
+/// It says so.
+pub(crate) fn no_such_room_problem() -> Problem {
+    Problem::new(Kind::NOT_FOUND, "There is no such room.")
 }
 
 /// 405, with what would be right.
@@ -125,7 +144,12 @@ pub(crate) fn method_not_allowed(allow: &str) -> Result<Response> {
 
 /// 503.
 pub(crate) fn unavailable() -> Result<Response> {
-    problem(
+    problem_document(&unavailable_problem())
+}
+
+/// It says so.
+pub(crate) fn unavailable_problem() -> Problem {
+    Problem::new(
         Kind::UNAVAILABLE,
         "The waiting room can't be reached just now. Your place is kept.",
     )

@@ -5,6 +5,7 @@
 //! by cookie or by header, must show the secret too. Any other client gets a random `UUIDv4` and a
 //! place that is good for whoever bears it: it asked for a token to put into `Authorization`.
 
+use crate::runtime::random_bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catraca_domain::hex32::Hex32;
@@ -17,9 +18,9 @@ const CONTEXT: &[u8] = b"catraca-holder-v1\0";
 pub(crate) struct Holder([u8; 32]);
 
 impl Holder {
-    /// From random bytes.
-    pub(crate) fn new(random: [u8; 32]) -> Self {
-        Self(random)
+    /// A new one.
+    pub(crate) fn random() -> Self {
+        Self(random_bytes())
     }
 
     /// From a cookie's value, if that is one.
@@ -49,7 +50,10 @@ pub(crate) fn is_bound(visitor: VisitorId) -> bool {
     visitor.0.get_version_num() == 8
 }
 
-/// Someone who is not bound.
-pub(crate) fn bearer(random: [u8; 16]) -> VisitorId {
-    VisitorId(Builder::from_random_bytes(random).into_uuid())
+/// Who gets a new place: the holder, or someone who is not bound.
+pub(crate) fn visitor(holder: Option<&Holder>, room: &RoomName, number: u64) -> VisitorId {
+    match holder {
+        Some(holder) => holder.visitor(room, number),
+        None => VisitorId(Builder::from_random_bytes(random_bytes()).into_uuid()),
+    }
 }

@@ -36,7 +36,10 @@ mod visit;
 use worker::{Context, Env, Request, Response, Result, event};
 
 pub use dispenser::Dispenser;
-pub use quick::{quick_headers, quick_place};
+pub use quick::{
+    quick_headers, quick_join, quick_joined, quick_joins_call, quick_joins_reply, quick_place,
+    quick_refused,
+};
 pub use room::Room;
 
 /// Every request from outside.

@@ -126,10 +126,7 @@ pub(crate) fn is_missing(room: &RoomName, now_ms: u64) -> bool {
 /// The status of `room`, or what it was when it could last be had.
 pub(crate) async fn latest(visit: &Visit, room: &RoomName) -> Known {
     match status(visit, room).await {
-        Err(Lack::Unavailable) => ROOMS.with_borrow(|rooms| {
-            let last = rooms.get(room).and_then(|entry| entry.last.clone());
-            last.ok_or(Lack::Unavailable)
-        }),
+        Err(Lack::Unavailable) => last(room).ok_or(Lack::Unavailable),
         known => known,
     }
 }
@@ -141,6 +138,11 @@ pub(crate) fn any_dispenser(room: &RoomName, dispensers: u32) -> DispenserId {
         index: below(dispensers),
         lane: None,
     }
+}
+
+/// The last document there was, however old.
+pub(crate) fn last(room: &RoomName) -> Option<Rc<Document>> {
+    ROOMS.with_borrow(|rooms| rooms.get(room)?.last.clone())
 }
 
 /// The document, if it is at hand and not old.
@@ -205,7 +207,7 @@ fn next(room: &RoomName, now: u64) -> Next {
 }
 
 async fn refresh(env: &Env, room: &RoomName) -> Known {
-    let last = ROOMS.with_borrow(|rooms| rooms.get(room).and_then(|entry| entry.last.clone()));
+    let last = last(room);
     let id = any_dispenser(room, last.as_ref().map_or(1, |last| last.dispensers));
     let known = match ask_dispenser(env, &id, &SharedStatus(id.clone())).await {
         Ok(StatusReply::Known(bulletin)) => match Document::new(*bulletin) {

@@ -1,7 +1,7 @@
 // Runs the built Worker in workerd on a port of its own, with a stub for the core.
 import { spawn } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync, copyFileSync, existsSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, copyFileSync, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSocket } from "node:net";
 import { tmpdir } from "node:os";
@@ -82,7 +82,24 @@ export async function startCore() {
   return { url: `http://127.0.0.1:${core.address().port}`, stop: () => core.close() };
 }
 
-function config(port, coreUrl, folder, assets, extra, faults) {
+/** A Worker before the edge that gives a request up after a while: what is taken back from without is
+ * cancelled, as a visitor's who goes away is on Cloudflare, and in workerd alone is not. */
+const FRONT = `
+export default {
+  async fetch(request, env) {
+    const headers = new Headers(request.headers);
+    const signal = AbortSignal.timeout(Number(headers.get("x-cut-after")));
+    headers.delete("x-cut-after");
+    try {
+      return await env.EDGE.fetch(request.url, { method: request.method, headers, signal });
+    } catch {
+      return new Response(null, { status: 299 });
+    }
+  },
+};
+`;
+
+function config(port, frontPort, coreUrl, folder, assets, extra, faults) {
   const main = faults === undefined ? "" : `    (name = "faulty.js", esModule = embed "faulty.js"),\n`;
   const service = faults === undefined ? "" : `    (name = "faults", external = (address = "${faults}", http = ())),\n`;
   const binding = faults === undefined ? "" : `    (name = "FAULTS", service = "faults"),\n`;
@@ -97,8 +114,17 @@ const config :Workerd.Config = (
     (name = "assets", disk = (path = "${assets}")),
     (name = "do", disk = (path = "${folder}/do", writable = true)),
     (name = "internet", network = (allow = ["127.0.0.0/8"])),
-${service}  ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "edge")],
+${service}    (name = "front", worker = .front),
+  ],
+  sockets = [
+    (name = "http", address = "127.0.0.1:${port}", http = (), service = "edge"),
+    (name = "front", address = "127.0.0.1:${frontPort}", http = (), service = "front"),
+  ],
+);
+const front :Workerd.Worker = (
+  modules = [(name = "front.js", esModule = embed "front.js")],
+  compatibilityDate = "2026-04-01",
+  bindings = [(name = "EDGE", service = "edge")],
 );
 const edge :Workerd.Worker = (
   modules = [
@@ -131,10 +157,11 @@ ${bindings}${binding}    (name = "ASSETS", service = "assets"),
  * a module of the tests' own, whose classes ask this server before they pass a call on.
  */
 export class Faults {
-  /** Per class: `none`; `throw`, as when it is overloaded; `hang`, for ever. */
+  /** Per class: `none`; `throw`, as when it is overloaded; `hang`, for ever; `hold`, until `release`. */
   now = { Room: "none", Dispenser: "none" };
   /** Every call, as `Room/lease`. */
   calls = [];
+  #held = [];
 
   static async start() {
     const faults = new Faults();
@@ -146,10 +173,25 @@ export class Faults {
     this.server = createServer((request, response) => {
       const [, name, ...path] = request.url.split("/");
       this.calls.push(`${name}/${path.join("/")}`);
-      response.end(this.now[name]);
+      if (this.now[name] === "hold") this.#held.push(response);
+      else response.end(this.now[name]);
     });
     await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
     this.address = `127.0.0.1:${this.server.address().port}`;
+  }
+
+  /** Lets go what is held, and holds no more. */
+  release() {
+    for (const [name, fault] of Object.entries(this.now)) if (fault === "hold") this.now[name] = "none";
+    for (const response of this.#held.splice(0)) response.end("none");
+  }
+
+  async until(pattern, count) {
+    const until = Date.now() + 10_000;
+    while (this.count(pattern) < count) {
+      if (Date.now() > until) throw new Error(`only ${this.count(pattern)} of ${count} calls ${pattern}`);
+      await sleep(2);
+    }
   }
 
   count(pattern) {
@@ -191,15 +233,23 @@ export class Edge {
     return edge;
   }
 
-  /** Makes its folder and starts it. `dist`: a folder of built pages to serve instead of plain stand-ins. */
-  async setUp(coreUrl, bindings = {}, { dist, faults } = {}) {
+  /**
+   * Makes its folder and starts it. `dist`: a folder of built pages to serve instead of plain stand-ins;
+   * `patch`: changes the built module.
+   */
+  async setUp(coreUrl, bindings = {}, { dist, faults, patch } = {}) {
     this.folder = mkdtempSync(join(tmpdir(), "catraca-edge-"));
     this.port = await freePort();
+    this.frontPort = await freePort();
     this.url = `http://127.0.0.1:${this.port}`;
     for (const name of ["do", "dist", "dist/pages", "dist/assets"]) mkdirSync(join(this.folder, name));
     for (const name of ["index.js", "index_bg.wasm"]) {
       if (!existsSync(join(build, name))) throw new Error("run scripts/build-edge first");
       copyFileSync(join(build, name), join(this.folder, name));
+    }
+    if (patch !== undefined) {
+      const path = join(this.folder, "index.js");
+      writeFileSync(path, patch(readFileSync(path, "utf8")));
     }
     const page = (name, text) => writeFileSync(join(this.folder, "dist/pages", name), text);
     page("waiting.html", "<p>{{state}}|{{room}}|{{number}}|{{ahead}}|{{message}}|{{refresh}}</p>");
@@ -210,7 +260,8 @@ export class Edge {
     writeFileSync(join(this.folder, "dist/assets/app.abc123.js"), "export {};\n");
     if (faults !== undefined) writeFileSync(join(this.folder, "faulty.js"), FAULTY);
     const assets = dist ?? join(this.folder, "dist");
-    const text = config(this.port, coreUrl, this.folder, assets, bindings, faults?.address);
+    writeFileSync(join(this.folder, "front.js"), FRONT);
+    const text = config(this.port, this.frontPort, coreUrl, this.folder, assets, bindings, faults?.address);
     writeFileSync(join(this.folder, "config.capnp"), text);
     await this.start();
   }
@@ -275,6 +326,15 @@ export class Edge {
 
   join(room, options = {}) {
     return this.json(`/queue/v1/${room}/join`, { method: "POST", ...options });
+  }
+
+  /** A join whose visitor goes away after so long. */
+  async joinAndGo(room, cut_after_ms) {
+    const answer = await fetch(`http://127.0.0.1:${this.frontPort}/queue/v1/${room}/join`, {
+      method: "POST", headers: { "x-cut-after": String(cut_after_ms) },
+    });
+    await answer.arrayBuffer();
+    if (answer.status !== 299) throw new Error(`answered with ${answer.status} before it was cut`);
   }
 
   withPlace(room, action, token, method = "POST") {

@@ -8,6 +8,7 @@ import "./draw.mjs";
 import "./failures.mjs";
 import "./gateway.mjs";
 import "./input.mjs";
+import "./joins.mjs";
 import "./lanes.mjs";
 import "./log.mjs";
 import "./turnstile.mjs";

@@ -35,12 +35,15 @@ export function suite(name, { bindings = {}, faults: faulty = false } = {}, defi
   });
 }
 
-/** An edge for as long as `act` takes. `coreUrl`: where it looks for the core; else it has a stub of its own. */
-export async function withEdge({ bindings = {}, coreUrl } = {}, act) {
+/**
+ * An edge for as long as `act` takes. `coreUrl`: where it looks for the core; else it has a stub of its own.
+ * `patch`: changes the built module.
+ */
+export async function withEdge({ bindings = {}, coreUrl, patch } = {}, act) {
   const core = coreUrl === undefined ? await startCore() : undefined;
   const edge = new Edge();
   try {
-    await edge.setUp(coreUrl ?? core.url, bindings);
+    await edge.setUp(coreUrl ?? core.url, bindings, { patch });
     return await act(edge);
   } finally {
     await edge.stop();

@@ -46,19 +46,34 @@ impl Spent {
 }
 
 /// The answer to [`Join`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum JoinReply {
     /// A number that nobody else has or will have.
     Given {
         epoch: u32,
         number: u64,
-        /// Whether the line has not begun to move.
-        lobby: bool,
-        /// Whether the number has been called already.
-        called: bool,
+        standing: NewStanding,
     },
     /// What was solved, or the pass, has been used for another place.
     SpentBefore,
+    /// There is no number.
+    Refused(Refusal),
+}
+
+/// What a number is worth in the moment in which it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum NewStanding {
+    /// The line has not begun to move.
+    Lobby,
+    /// The line has not come so far.
+    Waiting,
+    /// It has been called already.
+    Called,
+}
+
+/// Why there is no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refusal {
     /// The room is closed.
     Closed,
     /// Nothing is left to buy.
@@ -67,6 +82,54 @@ pub(crate) enum JoinReply {
     Unknown,
     /// The Room could not be reached, or too many are asking.
     Unavailable,
+}
+
+/// Numbers of `standard`, please, for people who have come together and bring nothing to be checked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct JoinTogether {
+    /// Of which Dispenser.
+    pub(crate) id: DispenserId,
+    /// How many they are.
+    pub(crate) people: u32,
+}
+
+/// The answer to [`JoinTogether`], in order of arrival.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Numbers {
+    /// Numbers for the first of them.
+    pub(crate) runs: Vec<Run>,
+    /// What the others are told.
+    pub(crate) rest: Option<Refusal>,
+}
+
+/// Numbers that follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) epoch: u32,
+    pub(crate) first: u64,
+    pub(crate) count: u32,
+    pub(crate) standing: NewStanding,
+}
+
+impl Numbers {
+    /// One more number.
+    pub(crate) fn push(&mut self, epoch: u32, number: u64, standing: NewStanding) {
+        match self.runs.last_mut() {
+            Some(run)
+                if run.epoch == epoch
+                    && run.standing == standing
+                    && run.first + u64::from(run.count) == number =>
+            {
+                run.count += 1;
+            }
+            _ => self.runs.push(Run {
+                epoch,
+                first: number,
+                count: 1,
+                standing,
+            }),
+        }
+    }
 }
 
 /// The bulletin, as fresh as the Dispenser has it.

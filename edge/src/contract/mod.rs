@@ -7,7 +7,10 @@ mod dispenser;
 mod place;
 mod room;
 
-pub(crate) use dispenser::{Join, JoinReply, Refresh, SharedStatus, Spent, StatusReply, UsedPass};
+pub(crate) use dispenser::{
+    Join, JoinReply, JoinTogether, NewStanding, Numbers, Refresh, Refusal, Run, SharedStatus,
+    Spent, StatusReply, UsedPass,
+};
 pub(crate) use place::{
     Admitted, AskStanding, Candidate, Claim, ClaimReply, Held, HoldPlace, Leave, LeaveReply,
     PlaceRef, Standing,
@@ -86,6 +89,7 @@ calls! {
     HoldPlace => "/hold" => Option<Held>;
     AskLog => "/log" => Option<LogPage>;
     Join => "/join" => JoinReply;
+    JoinTogether => "/joins" => Numbers;
     SharedStatus => "/shared-status" => StatusReply;
     Refresh => "/refresh" => bool;
 }

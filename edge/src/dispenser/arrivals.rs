@@ -12,10 +12,10 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    /// One more.
-    pub(super) fn note(&mut self, now_ms: u64) {
+    /// So many more.
+    pub(super) fn note(&mut self, people: u64, now_ms: u64) {
         self.pass_time(now_ms);
-        self.slots[Self::index(self.newest)] += 1;
+        self.slots[Self::index(self.newest)] += people;
     }
 
     /// Joins within the last second, more or less a slot.

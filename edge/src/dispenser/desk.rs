@@ -1,11 +1,13 @@
 //! The Dispenser's state in memory and its decisions. Nothing in here waits or writes.
 
 use super::arrivals::Arrivals;
+use super::party::Party;
 use crate::contract::{
-    Bulletin, DispenserId, GiveBack, JoinReply, LOBBY_LEASE_MS, Spent, StatusReply,
+    Bulletin, DispenserId, GiveBack, LOBBY_LEASE_MS, NewStanding, Numbers, Refusal, Spent,
+    StatusReply,
 };
 use catraca_domain::ids::Lane;
-use catraca_domain::lease::{LEASE_MS, LEASE_NUMBERS_MAX, Lease, LeaseRequest, Range, lease_size};
+use catraca_domain::lease::{LEASE_MS, Lease, LeaseRequest, Range, lease_size};
 use catraca_domain::room::Phase;
 use futures::channel::oneshot::Sender;
 use std::collections::{HashMap, VecDeque};
@@ -15,7 +17,7 @@ const STATUS_MS: u64 = 400;
 /// How long the Room is left alone after it could not be reached, or did not exist.
 const REST_MS: u64 = 500;
 /// Most people in line for a number; beyond it they are told to come back.
-const IN_LINE_MAX: usize = 8_192;
+const IN_LINE_MAX: u64 = 8_192;
 /// Most solutions remembered: 120 s of a thousand joins a second.
 const SPENT_MAX: usize = 131_072;
 
@@ -63,7 +65,7 @@ pub(super) struct Desk {
     /// A rest that the Room has been told of, perhaps: not to be given any more.
     declared: Option<Range>,
     arrivals: Arrivals,
-    in_line: VecDeque<Sender<JoinReply>>,
+    in_line: VecDeque<Party>,
     serving: bool,
     tidying: bool,
     curious: Vec<Sender<StatusReply>>,
@@ -120,42 +122,39 @@ impl Desk {
         }
     }
 
-    /// Somebody joins. True when the line has to be served by a task of its own.
-    pub(super) fn arrive(&mut self, sender: Sender<JoinReply>, now_ms: u64) -> bool {
-        self.arrivals.note(now_ms);
+    /// So many join. True when the line has to be served by a task of its own.
+    pub(super) fn arrive(&mut self, people: u32, sender: Sender<Numbers>, now_ms: u64) -> bool {
+        self.arrivals.note(u64::from(people), now_ms);
+        let mut party = Party::new(people, sender);
         if self.in_line.is_empty() {
-            if let Some(number) = self.take(now_ms) {
-                self.give(sender, number);
-                return false;
+            if self.give(&mut party, now_ms) {
+                return party.answer();
             }
             match self.lately(now_ms, REST_MS) {
-                Some(Room::Away) => return answer(sender, JoinReply::Unavailable),
-                Some(Room::Missing) => return answer(sender, JoinReply::Unknown),
+                Some(Room::Away) => return party.refuse(Refusal::Unavailable),
+                Some(Room::Missing) => return party.refuse(Refusal::Unknown),
                 Some(Room::Is(_)) | None => {}
             }
         }
-        if self.in_line.len() >= IN_LINE_MAX {
-            return answer(sender, JoinReply::Unavailable);
+        if self.people_in_line() + u64::from(party.left) > IN_LINE_MAX {
+            return party.refuse(Refusal::Unavailable);
         }
-        self.in_line.push_back(sender);
+        self.in_line.push_back(party);
         !std::mem::replace(&mut self.serving, true)
     }
 
     /// Gives numbers out while there are some; says what it takes to go on.
     pub(super) fn serve(&mut self, now_ms: u64) -> Step {
-        loop {
-            self.in_line.retain(|sender| !sender.is_canceled());
-            if self.in_line.is_empty() {
-                self.serving = false;
-                return Step::Done;
-            }
-            let Some(number) = self.take(now_ms) else {
+        self.in_line.retain(Party::is_there);
+        while let Some(mut party) = self.in_line.pop_front() {
+            if !self.give(&mut party, now_ms) {
+                self.in_line.push_front(party);
                 return Step::Lease(self.request(now_ms));
-            };
-            if let Some(sender) = self.in_line.pop_front() {
-                self.give(sender, number);
             }
+            party.answer();
         }
+        self.serving = false;
+        Step::Done
     }
 
     /// A lease has come in, and is in storage.
@@ -184,24 +183,24 @@ impl Desk {
 
     /// Nobody joins in this phase.
     pub(super) fn refuse(&mut self, bulletin: Bulletin, now_ms: u64) {
-        let reply = match bulletin.status.phase {
-            Phase::SoldOut => JoinReply::SoldOut,
-            Phase::Closed | Phase::Lobby | Phase::Open | Phase::Paused => JoinReply::Closed,
+        let refusal = match bulletin.status.phase {
+            Phase::SoldOut => Refusal::SoldOut,
+            Phase::Closed | Phase::Lobby | Phase::Open | Phase::Paused => Refusal::Closed,
         };
         self.room = Some((Room::Is(Box::new(bulletin)), now_ms));
-        self.dismiss(&reply);
+        self.dismiss(refusal);
     }
 
     /// There is no such room.
     pub(super) fn unknown(&mut self, now_ms: u64) {
         self.room = Some((Room::Missing, now_ms));
-        self.dismiss(&JoinReply::Unknown);
+        self.dismiss(Refusal::Unknown);
     }
 
     /// The Room could not be reached, or the lease not stored: nobody tries again for a while.
     pub(super) fn fail(&mut self, now_ms: u64) {
         self.room = Some((Room::Away, now_ms));
-        self.dismiss(&JoinReply::Unavailable);
+        self.dismiss(Refusal::Unavailable);
     }
 
     /// Somebody asks how the room is. True when it has to be found out by a task of its own.
@@ -350,25 +349,36 @@ impl Desk {
         Some(lent.next - 1)
     }
 
-    fn give(&self, sender: Sender<JoinReply>, number: u64) {
-        let (lobby, called) = match &self.room {
+    /// Numbers for all of them; false when there are not enough.
+    fn give(&mut self, party: &mut Party, now_ms: u64) -> bool {
+        while party.left > 0 {
+            let Some(number) = self.take(now_ms) else {
+                return false;
+            };
+            let epoch = self.lent.as_ref().map_or(0, |lent| lent.lease.epoch);
+            party.take(epoch, number, self.standing(number));
+        }
+        true
+    }
+
+    fn standing(&self, number: u64) -> NewStanding {
+        match &self.room {
             Some((Room::Is(bulletin), _)) => {
                 let status = &bulletin.status;
-                let called = number <= status.frontier_of(number);
-                (status.phase == Phase::Lobby && !called, called)
+                if number <= status.frontier_of(number) {
+                    NewStanding::Called
+                } else if status.phase == Phase::Lobby {
+                    NewStanding::Lobby
+                } else {
+                    NewStanding::Waiting
+                }
             }
-            _ => (false, false),
-        };
-        let epoch = self.lent.as_ref().map_or(0, |lent| lent.lease.epoch);
-        answer(
-            sender,
-            JoinReply::Given {
-                epoch,
-                number,
-                lobby,
-                called,
-            },
-        );
+            _ => NewStanding::Waiting,
+        }
+    }
+
+    fn people_in_line(&self) -> u64 {
+        self.in_line.iter().map(|party| u64::from(party.left)).sum()
     }
 
     fn rest(&self) -> Option<Range> {
@@ -391,18 +401,17 @@ impl Desk {
     fn request(&mut self, now_ms: u64) -> LeaseRequest {
         self.declare_rest();
         let by_rate = lease_size(self.arrivals.last_second(now_ms));
-        let in_line = u64::try_from(self.in_line.len()).unwrap_or(LEASE_NUMBERS_MAX);
         LeaseRequest {
             dispenser: self.index,
             seq: self.last_seq + 1,
-            size: by_rate.max(in_line),
+            size: by_rate.max(self.people_in_line()),
             unused: self.declared,
         }
     }
 
-    fn dismiss(&mut self, reply: &JoinReply) {
-        for sender in self.in_line.drain(..) {
-            answer(sender, reply.clone());
+    fn dismiss(&mut self, refusal: Refusal) {
+        for party in self.in_line.drain(..) {
+            party.refuse(refusal);
         }
     }
 }

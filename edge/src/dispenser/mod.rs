@@ -7,12 +7,13 @@
 
 mod arrivals;
 mod desk;
+mod party;
 mod store;
 
 use crate::client::{Unreachable, ask_room, read_call, reply};
 use crate::contract::{
-    AskLease, AskStatus, Call, DispenserId, Join, JoinReply, LeaseReply, Refresh, SharedStatus,
-    StatusReply,
+    AskLease, AskStatus, Call, DispenserId, Join, JoinReply, JoinTogether, LeaseReply, Numbers,
+    Refresh, Refusal, Run, SharedStatus, StatusReply,
 };
 use crate::runtime::{now_ms, sleep};
 use desk::{Desk, Step, Tidy};
@@ -57,6 +58,10 @@ impl DurableObject for Dispenser {
                 let call: Join = read_call(&body)?;
                 reply::<Join>(&self.join(&call).await?)
             }
+            JoinTogether::ROUTE => {
+                let JoinTogether { id, people } = read_call(&body)?;
+                reply::<JoinTogether>(&self.numbers(&id, people).await?)
+            }
             SharedStatus::ROUTE => {
                 let SharedStatus(id) = read_call(&body)?;
                 reply::<SharedStatus>(&self.status(&id).await?)
@@ -73,7 +78,6 @@ impl DurableObject for Dispenser {
 
 impl Dispenser {
     async fn join(&self, Join { id, spent, pass }: &Join) -> Result<JoinReply> {
-        let (sender, receiver) = oneshot::channel();
         let now_ms = now_ms();
         if let Some(pass) = pass
             && self.shared.store.is_used(pass, now_ms / 1000)?
@@ -87,9 +91,36 @@ impl Dispenser {
         {
             return Ok(JoinReply::SpentBefore);
         }
+        let Numbers { runs, rest } = self.numbers(id, 1).await?;
+        let Some(&Run {
+            epoch,
+            first: number,
+            standing,
+            ..
+        }) = runs.first()
+        else {
+            return Ok(JoinReply::Refused(rest.unwrap_or(Refusal::Unavailable)));
+        };
+        // Of two that came with one pass together, the number of the second is nobody's.
+        if let Some(pass) = pass
+            && !self.shared.store.take(pass)?
+        {
+            return Ok(JoinReply::SpentBefore);
+        }
+        Ok(JoinReply::Given {
+            epoch,
+            number,
+            standing,
+        })
+    }
+
+    /// Numbers for people who come together, in order of arrival.
+    async fn numbers(&self, id: &DispenserId, people: u32) -> Result<Numbers> {
+        let (sender, receiver) = oneshot::channel();
+        let now_ms = now_ms();
         let start = self
             .shared
-            .with_desk(id, |desk| desk.arrive(sender, now_ms))?;
+            .with_desk(id, |desk| desk.arrive(people, sender, now_ms))?;
         if start {
             let (shared, id) = (Rc::clone(&self.shared), id.clone());
             self.state.wait_until(async move {
@@ -98,14 +129,10 @@ impl Dispenser {
             });
         }
         // A sender is dropped only when the desk is.
-        let reply = receiver.await.unwrap_or(JoinReply::Unavailable);
-        match (pass, &reply) {
-            // Of two that came with one pass together, the number of the second is nobody's.
-            (Some(pass), JoinReply::Given { .. }) if !self.shared.store.take(pass)? => {
-                Ok(JoinReply::SpentBefore)
-            }
-            _ => Ok(reply),
-        }
+        Ok(receiver.await.unwrap_or(Numbers {
+            runs: Vec::new(),
+            rest: Some(Refusal::Unavailable),
+        }))
     }
 
     async fn status(&self, id: &DispenserId) -> Result<StatusReply> {

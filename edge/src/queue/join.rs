@@ -6,11 +6,11 @@ use super::pass;
 use crate::answer;
 use crate::client::{Unreachable, ask_dispenser, ask_room};
 use crate::contract::{
-    AskStanding, Candidate, Held, HoldPlace, Join, JoinReply, Spent, Standing, UsedPass,
+    AskStanding, Candidate, Held, HoldPlace, Join, JoinReply, NewStanding, Refusal, Spent,
+    Standing, UsedPass,
 };
 use crate::holder::{self, Holder};
 use crate::identity::{self, Login};
-use crate::runtime::random_bytes;
 use crate::status_cache::{self, Lack};
 use crate::visit::{Carried, Visit, place_ref};
 use catraca_domain::challenge::Solved;
@@ -20,7 +20,7 @@ use catraca_domain::lane_pass::LanePass;
 use catraca_domain::place::Place;
 use catraca_domain::problem::{Kind, Problem};
 use catraca_domain::room::{Identity, PlaceState};
-use serde_json::json;
+use serde_json::{Value, json};
 use worker::{Response, Result};
 
 /// How a join ended.
@@ -84,8 +84,7 @@ pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response
             new,
             holder,
         } => {
-            let shown = lane::shown(number);
-            let document = json!({ "place_token": token, "number": shown, "state": state });
+            let document = place_document(&token, number, state);
             let response = answer::json(if new { 201 } else { 200 }, &document)?;
             let cookie = answer::place_cookie(room, &token);
             response.headers().append("set-cookie", &cookie)?;
@@ -112,6 +111,32 @@ pub(super) async fn answer(mut visit: Visit, room: &RoomName) -> Result<Response
     }
 }
 
+/// What whoever has a place is told.
+pub(crate) fn place_document(token: &str, number: u64, state: PlaceState) -> Value {
+    json!({ "place_token": token, "number": lane::shown(number), "state": state })
+}
+
+impl From<Refusal> for Joined {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Closed => Self::Closed,
+            Refusal::SoldOut => Self::SoldOut,
+            Refusal::Unknown => Self::Unknown,
+            Refusal::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+/// What whoever gets no number is told.
+pub(crate) fn no_number(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Closed => Problem::new(Kind::ROOM_CLOSED, "The waiting room is closed."),
+        Refusal::SoldOut => Problem::new(Kind::SOLD_OUT, "Everything has been sold."),
+        Refusal::Unknown => answer::no_such_room_problem(),
+        Refusal::Unavailable => answer::unavailable_problem(),
+    }
+}
+
 /// 401 for a place.
 pub(super) fn invalid_place() -> Result<Response> {
     answer::problem(Kind::INVALID_PLACE, "Join the waiting room first.")
@@ -127,12 +152,12 @@ pub(super) async fn no_place(visit: &Visit, room: &RoomName) -> Result<Response>
 
 /// 409 of a closed room.
 pub(super) fn room_closed() -> Result<Response> {
-    answer::problem(Kind::ROOM_CLOSED, "The waiting room is closed.")
+    answer::problem_document(&no_number(Refusal::Closed))
 }
 
 /// 409 of a room with nothing to sell.
 pub(super) fn sold_out() -> Result<Response> {
-    answer::problem(Kind::SOLD_OUT, "Everything has been sold.")
+    answer::problem_document(&no_number(Refusal::SoldOut))
 }
 
 /// The place that the visitor has already, or a new one: a pass for another lane gives a new one too.
@@ -238,8 +263,7 @@ async fn new_place(
         Ok(JoinReply::Given {
             epoch,
             number,
-            lobby,
-            called,
+            standing,
         }) => {
             if let Some(account) = account {
                 let candidate = Candidate {
@@ -250,12 +274,13 @@ async fn new_place(
                 let joined = held(visit, room, account, Some(candidate)).await;
                 return joined.unwrap_or(Joined::Unknown);
             }
-            let state = match (lobby, called) {
-                (true, _) => PlaceState::Lobby,
-                (false, true) => PlaceState::Called,
-                (false, false) => PlaceState::Waiting,
-            };
-            given(visit, room, wish.bound, (epoch, number, lane), state)
+            given(
+                visit,
+                room,
+                wish.bound,
+                (epoch, number, lane),
+                state(standing),
+            )
         }
         Ok(JoinReply::SpentBefore) if pass.is_some() => {
             Joined::Refused(Box::new(pass::bad("has been used")))
@@ -267,10 +292,8 @@ async fn new_place(
                 Refused::Unavailable => Joined::Unavailable,
             }
         }
-        Ok(JoinReply::Closed) => Joined::Closed,
-        Ok(JoinReply::SoldOut) => Joined::SoldOut,
-        Ok(JoinReply::Unknown) => Joined::Unknown,
-        Ok(JoinReply::Unavailable) | Err(Unreachable) => Joined::Unavailable,
+        Ok(JoinReply::Refused(refusal)) => refusal.into(),
+        Err(Unreachable) => Joined::Unavailable,
     }
 }
 
@@ -282,15 +305,12 @@ fn given(
     (epoch, number, lane): (u32, u64, Lane),
     state: PlaceState,
 ) -> Joined {
-    let holder = bound.then(|| visit.holder().unwrap_or_else(new_holder));
+    let holder = bound.then(|| visit.holder().unwrap_or_else(Holder::random));
     let place = Place {
         epoch,
         number,
         joined_at_ms: visit.now_ms,
-        visitor: match &holder {
-            Some(holder) => holder.visitor(room, number),
-            None => holder::bearer(random_bytes()),
-        },
+        visitor: holder::visitor(holder.as_ref(), room, number),
         lane,
     };
     Joined::Place {
@@ -302,8 +322,13 @@ fn given(
     }
 }
 
-fn new_holder() -> Holder {
-    Holder::new(random_bytes())
+/// What a new place is worth.
+pub(crate) fn state(standing: NewStanding) -> PlaceState {
+    match standing {
+        NewStanding::Lobby => PlaceState::Lobby,
+        NewStanding::Waiting => PlaceState::Waiting,
+        NewStanding::Called => PlaceState::Called,
+    }
 }
 
 /// The place that an account has in the room, or the candidate if it has none; `None` without both.

@@ -1,9 +1,6 @@
-//! The one request that comes by the million: the poll of a visitor who waits, answered without
-//! crossing into the runtime. Strings in, a string out, no promise, no header objects.
-//!
-//! Only what isolate memory holds is answered here, and only with good news; anything else takes
-//! the long way, which refreshes, asks the Room and words the problems.
+//! The poll of a visitor who waits. Only good news is told here.
 
+use super::whole;
 use crate::answer;
 use crate::holder::{self, Holder};
 use crate::runtime::jittered;
@@ -27,9 +24,9 @@ pub fn quick_place(
     authorization: Option<String>,
     cookie: Option<String>,
     now_ms: f64,
-) -> Option<String> {
+) -> Option<Vec<u8>> {
     let room: RoomName = room.parse().ok()?;
-    let now_ms = unix_ms(now_ms);
+    let now_ms = whole(now_ms);
     let document = status_cache::at_hand(&room, now_ms)?;
     let settings = Settings::at_hand()?;
     let from_header = authorization
@@ -55,20 +52,11 @@ pub fn quick_place(
         return None;
     }
     view.poll_after_ms = jittered(document.status.poll_ms(view.poll_after_ms));
-    serde_json::to_string(&view).ok()
+    serde_json::to_vec(&view).ok()
 }
 
 /// The headers of that answer, as JSON pairs.
 #[wasm_bindgen]
 pub fn quick_headers() -> String {
     serde_json::to_string(&answer::json_headers()).unwrap_or_default()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "JavaScript's time is a whole number far below 2^53"
-)]
-fn unix_ms(now_ms: f64) -> u64 {
-    now_ms as u64
 }
