@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// Handle to what has been counted.
@@ -21,12 +21,15 @@ impl Metrics {
     /// # Errors
     /// When the recorder can't be installed.
     pub fn install() -> anyhow::Result<Self> {
-        static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-        if let Some(handle) = HANDLE.get() {
-            return Ok(Self(handle.clone()));
-        }
-        let handle = PrometheusBuilder::new().install_recorder()?;
-        Ok(Self(HANDLE.get_or_init(|| handle).clone()))
+        // Held while it is installed: of two that come at once only one may.
+        static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+        let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let handle = match installed.take() {
+            Some(handle) => handle,
+            None => PrometheusBuilder::new().install_recorder()?,
+        };
+        *installed = Some(handle.clone());
+        Ok(Self(handle))
     }
 }
 

@@ -229,15 +229,13 @@ fn moment(unix_seconds: u64) -> Result<OffsetDateTime, ApiError> {
 pub async fn lock_session(tx: &Transaction<'_>, shopper: &Shopper) -> Result<(), ApiError> {
     let query = tx
         .prepare_cached(
-            "SELECT 1 FROM shopping_sessions
-             WHERE event_id = $1 AND jti = $2 AND account_id = $3
-               AND ended_at IS NULL AND expires_at > now()
-             FOR SHARE",
+            "SELECT account_id = $3 AND ended_at IS NULL AND expires_at > now()
+             FROM shopping_sessions WHERE event_id = $1 AND jti = $2 FOR SHARE",
         )
         .await?;
     let (event, jti, account) = (shopper.event.0, shopper.jti.0, shopper.account.id.0);
     match tx.query_opt(&query, &[&event, &jti, &account]).await? {
-        Some(_) => Ok(()),
-        None => Err(token::ended()),
+        Some(row) if row.get(0) => Ok(()),
+        _ => Err(token::ended()),
     }
 }

@@ -94,11 +94,14 @@ async fn seats_of(app: &App, event: EventNumber, holds: &[Uuid]) -> Result<Optio
             "SELECT e.version, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint,
                     s.section, s.ordinal, s.state,
                     s.held_until IS NOT NULL AND s.held_until < statement_timestamp()
-             FROM (SELECT DISTINCT g.section, g.ordinal FROM holds h,
-                       jsonb_to_recordset(h.seats) AS g (section text, ordinal integer)
-                   WHERE h.event_id = $1 AND h.hold_id = ANY ($2)) granted
-             JOIN seats s ON s.event_id = $1 AND s.section = granted.section
-                  AND s.ordinal = granted.ordinal
+             FROM (SELECT DISTINCT g.section, g.ordinal FROM unnest($2::uuid[]) AS t (hold_id)
+                   CROSS JOIN LATERAL (SELECT seats FROM holds
+                       WHERE event_id = $1 AND hold_id = t.hold_id OFFSET 0) h
+                   CROSS JOIN LATERAL jsonb_to_recordset(h.seats)
+                       AS g (section text, ordinal integer)) granted
+             CROSS JOIN LATERAL (SELECT section, ordinal, state, held_until FROM seats
+                 WHERE event_id = $1 AND section = granted.section
+                   AND ordinal = granted.ordinal OFFSET 0) s
              JOIN events e ON e.event_id = $1
              LIMIT $3",
         )

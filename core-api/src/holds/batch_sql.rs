@@ -1,5 +1,6 @@
 //! The statements of [`super::batch`]. Each sends itself when first polled, so several polled
-//! together travel together; [`prepare`] must have run on the connection for that to be so.
+//! together travel together; [`prepare`] must have run on the connection for that to be so. For the
+//! sub-selects with `OFFSET 0` see `crate::orders::batch`.
 
 use super::limit::{SEATS_OF_MANY, Terms};
 use crate::db::by_key;
@@ -15,17 +16,21 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 const SESSIONS: &str = "
-    SELECT jti, account_id FROM shopping_sessions
-    WHERE event_id = $1 AND jti = ANY ($2) AND ended_at IS NULL AND expires_at > now()
-    FOR SHARE SKIP LOCKED";
+    SELECT s.* FROM unnest($2::uuid[]) AS t (jti)
+    CROSS JOIN LATERAL (
+        SELECT jti, account_id, ended_at IS NULL AND expires_at > now() AS open
+        FROM shopping_sessions WHERE event_id = $1 AND jti = t.jti OFFSET 0
+        FOR SHARE SKIP LOCKED) s WHERE s.open";
 
 const ADD_BUYERS: &str = "
     INSERT INTO buyers (event_id, account_id) SELECT $1::integer, a FROM unnest($2::uuid[]) a
     ON CONFLICT DO NOTHING";
 
 const BUYERS: &str = "
-    SELECT account_id FROM buyers WHERE event_id = $1 AND account_id = ANY ($2)
-    FOR UPDATE SKIP LOCKED";
+    SELECT b.account_id FROM unnest($2::uuid[]) AS t (account_id)
+    CROSS JOIN LATERAL (
+        SELECT account_id FROM buyers
+        WHERE event_id = $1 AND account_id = t.account_id OFFSET 0 FOR UPDATE SKIP LOCKED) b";
 
 const TERMS: &str = "
     SELECT currency::text, max_seats_per_buyer, hold_seconds,
@@ -69,17 +74,24 @@ const OPEN: &str = "
 
 /// Those of these that are claimable and that nobody else is claiming.
 const THESE: &str = "
-    SELECT ordinal, price_minor, row_label, seat_label, hold_id FROM seats
-    WHERE event_id = $1 AND section = $2 AND ordinal = ANY ($3)
-      AND (state = 'free' OR (state = 'held' AND held_until < now()))
-    FOR UPDATE SKIP LOCKED";
+    SELECT s.* FROM unnest($3::integer[]) AS t (ordinal)
+    CROSS JOIN LATERAL (
+        SELECT ordinal, price_minor, row_label, seat_label, hold_id,
+               state = 'free' OR (state = 'held' AND held_until < now()) AS claimable
+        FROM seats WHERE event_id = $1 AND section = $2 AND ordinal = t.ordinal OFFSET 0
+        FOR UPDATE SKIP LOCKED) s WHERE s.claimable";
 
 /// The line that allocates seats. They are locked, and were claimable when they were.
 const ALLOCATE: &str = "
-    UPDATE seats s SET state = 'held', hold_id = t.hold_id, held_until = $2
-    FROM unnest($3::uuid[], $4::text[], $5::integer[]) AS t (hold_id, section, ordinal)
-    WHERE s.event_id = $1 AND s.section = t.section AND s.ordinal = t.ordinal
-      AND s.state <> 'sold'";
+    WITH ours AS MATERIALIZED (
+        SELECT s.at, t.hold_id
+        FROM unnest($3::uuid[], $4::text[], $5::integer[]) AS t (hold_id, section, ordinal)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS at, state FROM seats
+            WHERE event_id = $1 AND section = t.section AND ordinal = t.ordinal OFFSET 0 FOR UPDATE) s
+        WHERE s.state <> 'sold')
+    UPDATE seats s SET state = 'held', hold_id = ours.hold_id, held_until = $2
+    FROM ours WHERE s.ctid = ours.at";
 
 const MAKE_HOLDS: &str = "
     INSERT INTO holds (event_id, hold_id, jti, account_id, quantity, amount_minor, seats,

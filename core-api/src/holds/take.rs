@@ -394,12 +394,14 @@ pub(super) async fn retire(
     }
     let statement = tx
         .prepare_cached(
-            "UPDATE holds SET state = 'expired'
-             WHERE event_id = $1 AND hold_id IN (
-                 SELECT hold_id FROM holds
-                 WHERE event_id = $1 AND hold_id = ANY ($2) AND state = 'active'
-                   AND expires_at < now()
-                 FOR UPDATE SKIP LOCKED)",
+            "WITH over AS MATERIALIZED (
+                 SELECT h.at FROM unnest($2::uuid[]) AS t (hold_id)
+                 CROSS JOIN LATERAL (
+                     SELECT ctid AS at, state = 'active' AND expires_at < now() AS over
+                     FROM holds WHERE event_id = $1 AND hold_id = t.hold_id OFFSET 0
+                     FOR UPDATE SKIP LOCKED) h
+                 WHERE h.over)
+             UPDATE holds h SET state = 'expired' FROM over WHERE h.ctid = over.at",
         )
         .await?;
     tx.execute(&statement, &[&event.0, &holds]).await?;

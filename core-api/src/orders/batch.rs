@@ -4,6 +4,10 @@
 //! else has are passed by, and whatever can't be decided so goes the long way alone. An order that
 //! costs nothing has no payment to wait for: its seats are sold and its tickets issued here, by the
 //! same checks that the purchase worker makes for those that do.
+//!
+//! Rows are looked up one by one, in sub-selects with `OFFSET 0`, and changed by the place that was
+//! found: PostgreSQL may neither turn the join round nor use an index for anything but the whole key,
+//! however wrong its idea of the tables is (`migrations/V5__plans.sql`).
 
 use crate::admission::Shopper;
 use crate::app::App;
@@ -24,17 +28,24 @@ use uuid::Uuid;
 
 /// Sessions that are open: kept so, or ended by a purchase that is paid at once.
 const SESSIONS: &str = "
-    SELECT jti, account_id FROM shopping_sessions
-    WHERE event_id = $1 AND jti = ANY ($2) AND ended_at IS NULL AND expires_at > now()
-    FOR NO KEY UPDATE SKIP LOCKED";
+    SELECT s.* FROM unnest($2::uuid[]) AS t (jti)
+    CROSS JOIN LATERAL (
+        SELECT jti, account_id, ended_at IS NULL AND expires_at > now() AS open
+        FROM shopping_sessions WHERE event_id = $1 AND jti = t.jti OFFSET 0
+        FOR NO KEY UPDATE SKIP LOCKED) s WHERE s.open";
 
 const HOLDS: &str = "
-    SELECT hold_id, account_id, state = 'active' AND expires_at > now(), quantity, amount_minor
-    FROM holds WHERE event_id = $1 AND hold_id = ANY ($2) FOR UPDATE SKIP LOCKED";
+    SELECT h.* FROM unnest($2::uuid[]) AS t (hold_id)
+    CROSS JOIN LATERAL (
+        SELECT hold_id, account_id, state = 'active' AND expires_at > now(), quantity, amount_minor
+        FROM holds WHERE event_id = $1 AND hold_id = t.hold_id OFFSET 0 FOR UPDATE SKIP LOCKED) h";
 
 /// To be asked once the holds are locked.
 const ORDERS: &str = "
-    SELECT hold_id, order_id FROM orders WHERE event_id = $1 AND hold_id = ANY ($2)";
+    SELECT o.* FROM unnest($2::uuid[]) AS t (hold_id)
+    CROSS JOIN LATERAL (
+        SELECT hold_id, order_id FROM orders
+        WHERE event_id = $1 AND hold_id = t.hold_id OFFSET 0) o";
 
 const PLACE: &str = "
     INSERT INTO orders (event_id, order_id, hold_id, jti, account_id, provider, status,
@@ -56,24 +67,38 @@ const ASK: &str = "
 
 /// Only seats that are sold to an order get a ticket; the count then says whether all were.
 const SELL: &str = "
-    WITH sold AS (
-        UPDATE seats s SET state = 'sold', held_until = NULL, order_id = t.order_id
-        FROM unnest($2::uuid[], $3::uuid[]) AS t (hold_id, order_id)
-        WHERE s.event_id = $1 AND s.hold_id = t.hold_id AND s.state = 'held'
+    WITH held AS MATERIALIZED (
+        SELECT s.at, t.order_id FROM unnest($2::uuid[], $3::uuid[]) AS t (hold_id, order_id)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS at, state FROM seats
+            WHERE event_id = $1 AND hold_id = t.hold_id OFFSET 0 FOR UPDATE) s
+        WHERE s.state = 'held'),
+    sold AS (
+        UPDATE seats s SET state = 'sold', held_until = NULL, order_id = held.order_id
+        FROM held WHERE s.ctid = held.at
         RETURNING s.section, s.ordinal, s.order_id)
     INSERT INTO tickets (event_id, ticket_id, order_id, section, ordinal)
     SELECT $1::integer, ($4::uuid[])[row_number() OVER ()], order_id, section, ordinal FROM sold";
 
-/// Locked, and active when they were. Not "state = 'active'": that would invite a walk over the index
-/// of all active holds.
+/// Locked, and active when they were.
 const HOLDS_SOLD: &str = "
-    UPDATE holds SET state = 'sold'
-    WHERE event_id = $1 AND hold_id = ANY ($2) AND state <> 'sold'";
+    WITH ours AS MATERIALIZED (
+        SELECT h.at FROM unnest($2::uuid[]) AS t (hold_id)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS at, state FROM holds
+            WHERE event_id = $1 AND hold_id = t.hold_id OFFSET 0 FOR UPDATE) h
+        WHERE h.state <> 'sold')
+    UPDATE holds h SET state = 'sold' FROM ours WHERE h.ctid = ours.at";
 
 /// Locked, and open when they were.
 const SESSIONS_PURCHASED: &str = "
-    UPDATE shopping_sessions SET ended_at = now(), end_reason = 'purchased'
-    WHERE event_id = $1 AND jti = ANY ($2)";
+    WITH ours AS MATERIALIZED (
+        SELECT s.at FROM unnest($2::uuid[]) AS t (jti)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS at FROM shopping_sessions
+            WHERE event_id = $1 AND jti = t.jti OFFSET 0 FOR UPDATE) s)
+    UPDATE shopping_sessions s SET ended_at = now(), end_reason = 'purchased'
+    FROM ours WHERE s.ctid = ours.at";
 
 /// An order for a hold, by somebody, through a provider that there is.
 #[derive(Clone)]

@@ -111,8 +111,14 @@ async fn depart(
     edge::call(app, reqwest::Method::POST, &room, "departures", body).await?;
     let db = app.db.get().await?;
     db.execute(
-        "UPDATE shopping_sessions SET departure_acknowledged_at = now()
-         WHERE event_id = $1 AND jti = ANY ($2) AND departure_acknowledged_at IS NULL",
+        "WITH gone AS MATERIALIZED (
+             SELECT s.at FROM unnest($2::uuid[]) AS t (jti)
+             CROSS JOIN LATERAL (
+                 SELECT ctid AS at, departure_acknowledged_at FROM shopping_sessions
+                 WHERE event_id = $1 AND jti = t.jti OFFSET 0 FOR UPDATE) s
+             WHERE s.departure_acknowledged_at IS NULL)
+         UPDATE shopping_sessions s SET departure_acknowledged_at = now()
+         FROM gone WHERE s.ctid = gone.at",
         &[&event.0, &jtis],
     )
     .await?;

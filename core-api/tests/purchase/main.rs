@@ -16,6 +16,7 @@ mod orderings;
 mod pace;
 mod partial;
 mod pix;
+mod plans;
 mod quarantine;
 mod redis_lost;
 mod refund;

@@ -13,7 +13,7 @@ async fn everything_in_redis_is_lost_again_and_again() {
             let flushed: redis::RedisResult<()> =
                 redis::cmd("FLUSHDB").query_async(&mut redis).await;
             flushed.unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     });
     let purchases = (0..6).map(|seat| {

@@ -89,8 +89,12 @@ struct Bench {
 pub(super) async fn run(options: Options) -> anyhow::Result<(Measured, bool)> {
     let shop = Shop::make(&options.postgres).await?;
     let programs = Programs::prepare(options.core.as_deref(), &shop.url, &options.redis).await?;
-    shop.accounts((options.sale / HOLDS_EACH).max(options.reservations))
-        .await?;
+    let most = [
+        options.sale / HOLDS_EACH,
+        options.reservations,
+        options.purchases,
+    ];
+    shop.accounts(most.into_iter().max().unwrap_or(0)).await?;
     let (serving, counter) = (programs.serve().await?, programs.counter().await?);
     let worker = programs.work()?;
     let pids = [serving.pid(), worker.id()].into_iter().flatten().collect();

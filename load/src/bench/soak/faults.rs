@@ -36,10 +36,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ASLEEP: Duration = Duration::from_millis(3_500);
 /// Longest until every order has ended.
 const SETTLED_WITHIN: Duration = Duration::from_mins(2);
-/// Sections and seats in each: few, so that they change hands.
-const VENUE: (u32, u32) = (2, 20);
+/// Sections and seats in each: enough for the whole schedule.
+const VENUE: (u32, u32) = (2, 300);
+/// Neighbours that are wished for at a time, so that shoppers meet; they move on with the schedule.
+const WISHED_FOR: u32 = 20;
+/// Longest that a shopper thinks after a refusal, in milliseconds.
+const THINKS_MS_MAX: u64 = 100;
 /// Shopping sessions of one schedule.
-const SESSIONS: u32 = 4_000;
+const SESSIONS: u32 = 12_000;
 
 /// Where, and how much.
 #[derive(Debug, Clone, Args)]
@@ -76,6 +80,8 @@ struct Sale {
     event: Arc<Event>,
     shoppers: Shoppers,
     next: AtomicU32,
+    /// The first of the seats that are wished for.
+    front: AtomicU32,
     over: AtomicBool,
     journal: Mutex<File>,
     told: [AtomicU32; 4],
@@ -145,6 +151,7 @@ async fn one(
         shoppers: Shoppers::of(&event, &Key::parse(&programs.admission_key)?)?,
         event: Arc::clone(&event),
         next: AtomicU32::new(0),
+        front: AtomicU32::new(0),
         over: AtomicBool::new(false),
         journal: Mutex::new(File::create(&file)?),
         told: Default::default(),
@@ -211,12 +218,8 @@ impl Sale {
         let key = self.shoppers.key("v", n);
         let section = rng.random_range(0..VENUE.0);
         let request = if rng.random_bool(0.7) {
-            hold_request(
-                &self.event,
-                &cookies,
-                &key,
-                (section, rng.random_range(0..VENUE.1)),
-            )
+            let seat = self.front.load(Ordering::Relaxed) + rng.random_range(0..WISHED_FOR);
+            hold_request(&self.event, &cookies, &key, (section, seat))
         } else {
             let quantity = rng.random_range(1..=3);
             let body = json!({"event": self.event.slug, "section": format!("S{section}"),
@@ -229,6 +232,8 @@ impl Sale {
         };
         if answer.status != 201 {
             anyhow::ensure!(answer.status == 409, "a hold: {}", text(&answer));
+            let thinks_ms = rng.random_range(0..THINKS_MS_MAX);
+            tokio::time::sleep(Duration::from_millis(thinks_ms)).await;
             return Ok(true);
         }
         let granted: Value = serde_json::from_slice(&answer.body)?;
@@ -330,6 +335,17 @@ impl Sale {
         Ok(writeln!(journal, "{line}")?)
     }
 
+    /// To so much of the schedule.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of some seats"
+    )]
+    fn move_on(&self, part: f64) {
+        let front = f64::from(VENUE.1 - WISHED_FOR) * part.clamp(0.0, 1.0);
+        self.front.store(front as u32, Ordering::Relaxed);
+    }
+
     fn count(&self, which: usize) {
         self.told[which].fetch_add(1, Ordering::Relaxed);
     }
@@ -383,9 +399,11 @@ impl Parts {
         ];
         let mut order = every.to_vec();
         order.shuffle(&mut rng);
-        let by = Instant::now() + Duration::from_secs(options.seconds);
+        let length = Duration::from_secs(options.seconds);
+        let began = Instant::now();
         let mut done = 0;
-        while Instant::now() < by {
+        while began.elapsed() < length {
+            sale.move_on(began.elapsed().div_duration_f64(length));
             let fault = order
                 .pop()
                 .unwrap_or(every[rng.random_range(0..every.len())]);
