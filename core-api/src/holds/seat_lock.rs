@@ -7,10 +7,14 @@ use super::request::SeatName;
 use crate::app::App;
 use catraca_domain::ids::EventNumber;
 use redis::Script;
+use redis::aio::ConnectionManager;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 /// Longest life of a lock: a transaction is over long before.
 const LOCK_MS: u64 = 3_000;
+/// Pause between two tries to give locks back.
+const INSIST_EVERY: Duration = Duration::from_millis(50);
 
 /// All or none. Whoever repeats a request may pass the lock of its own first try: the same
 /// `Idempotency-Key` is made one after the other by the database.
@@ -67,10 +71,7 @@ impl SeatLocks {
         match taken.await {
             None => {
                 // It may have taken them and been too slow to say so.
-                tokio::spawn(async move {
-                    let call = locks.call(&GIVE_BACK);
-                    call.invoke_async::<()>(&mut redis).await
-                });
+                tokio::spawn(locks.insist(redis));
                 Ok(None)
             }
             Some(busy) if busy.is_empty() => Ok(Some(locks)),
@@ -85,10 +86,22 @@ impl SeatLocks {
         let given_back = tokio::spawn(async move {
             let mut redis = app.redis.clone();
             let call = self.call(&GIVE_BACK);
-            app.breaker.ask(call.invoke_async::<()>(&mut redis)).await;
+            let told = app.breaker.ask(call.invoke_async::<()>(&mut redis)).await;
+            if told.is_none() {
+                tokio::spawn(self.insist(redis));
+            }
         });
         // A panic in there loses a lock that ends by itself.
         let _ = given_back.await;
+    }
+
+    /// Gives the locks back although Redis is slow, or rests: for as long as they may live.
+    async fn insist(self, mut redis: ConnectionManager) {
+        let call = self.call(&GIVE_BACK);
+        let until = Instant::now() + Duration::from_millis(LOCK_MS);
+        while Instant::now() < until && call.invoke_async::<()>(&mut redis).await.is_err() {
+            tokio::time::sleep(INSIST_EVERY).await;
+        }
     }
 
     fn call<'a>(&self, script: &'a Script) -> redis::ScriptInvocation<'a> {
