@@ -329,7 +329,10 @@ impl Release {
         for (slot, (line, queue)) in self.lines_mut().zip(moment.queues).enumerate() {
             let people = match &targets {
                 None => u64::MAX,
-                Some(targets) => line.people_to_call(targets[slot], attended_ms),
+                Some(targets) => {
+                    line.trust(targets[slot]);
+                    line.people_to_call(targets[slot], attended_ms)
+                }
             };
             called |= line.call(people, queue, attended_ms, elapsed_ms);
         }

@@ -170,3 +170,27 @@ fn every_window_keeps_the_pace() {
         }
     }
 }
+
+/// The way to the room may be slow just when it opens: that is not a crowd that stays away.
+#[test]
+fn a_crowd_that_is_late_at_the_opening_is_not_called_as_a_whole() {
+    for rate_per_minute in [60, 600, 1_200, 6_000] {
+        let sale = Sale {
+            seed: 1,
+            rate_per_minute,
+            no_show_percent: 0,
+        };
+        let mut release = Release::new(START_MS);
+        release.advance(&sale.moment(START_MS));
+        let first = release.standard.frontier;
+        for elapsed_ms in (0..=2_000).step_by(50) {
+            release.advance(&sale.moment(START_MS + elapsed_ms));
+        }
+        let called = release.standard.frontier;
+        println!("{rate_per_minute} a minute: {first} called, {called} when none came for 2 s");
+        assert!(
+            called <= first * 2,
+            "{rate_per_minute} a minute: {first}, then {called}"
+        );
+    }
+}

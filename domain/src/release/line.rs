@@ -18,7 +18,7 @@ const PATIENT_MS: u64 = 5_000;
 const SHOWN_MEMORY: f64 = 200.0;
 /// See [`SHOWN_MEMORY`].
 const CALLED_MEMORY: f64 = 4_000.0;
-/// How much a show rate that nobody has measured weighs, in visitors.
+/// How much a show rate that nobody has measured weighs at least, in visitors.
 const SHOW_PRIOR: f64 = 10.0;
 /// Lowest show rate that calling compensates for.
 const SHOW_MIN: f64 = 0.05;
@@ -324,6 +324,14 @@ impl Line {
         };
         let to_call = as_f64(span.len().saturating_sub(voids_in(queue.voids, span)));
         to_call * self.show_rate_now(attended_ms) + self.present(attended_ms)
+    }
+
+    /// Before the first are called: that people turn up is believed as firmly as if so many had. Else a
+    /// crowd whose first polls are slow is taken for one that stays away, and called as a whole.
+    pub(super) fn trust(&mut self, people: f64) {
+        if self.steps.is_empty() {
+            self.show_weight = self.show_weight.max(people);
+        }
     }
 
     /// How many more people to call, so that `target` are at the door or expected there.
