@@ -167,3 +167,34 @@ fn nobody_moves_further_than_a_lease_window() {
         }
     }
 }
+
+/// Invariant 6, many times over: whatever the number of Dispensers and the rush, nobody is overtaken by
+/// someone who came more than a lease window and the trips for leases later.
+#[test]
+fn nobody_is_overtaken_by_more_than_a_lease_window() {
+    for seed in 1..=10_000 {
+        let mut dice = Dice(seed * 2_654_435_761 + 1);
+        let dispensers = 1 + u32::try_from(dice.roll(16)).unwrap();
+        let per_second = 1 + dice.roll(3_000);
+        let people = 2 + usize::try_from(dice.roll(120)).unwrap();
+        let mut given = numbers(dispensers, per_second, people, dice.roll(u64::MAX) | 1);
+        assert_eq!(given.len(), people, "seed {seed}: somebody got no number");
+        given.sort_by_key(|(_, number)| *number);
+        let twice = given.windows(2).any(|pair| pair[0].1 == pair[1].1);
+        assert!(!twice, "seed {seed}: a number twice");
+        let mut latest_us = 0;
+        let bound_us = if dispensers == 1 {
+            0
+        } else {
+            LEASE_MS * 1_000 + 2 * LEASE_TRIP_US
+        };
+        for (at_us, number) in given {
+            latest_us = at_us.max(latest_us);
+            assert!(
+                latest_us - at_us <= bound_us,
+                "seed {seed}: number {number} of {dispensers} Dispensers was overtaken by someone {} µs later",
+                latest_us - at_us
+            );
+        }
+    }
+}

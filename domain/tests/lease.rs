@@ -255,14 +255,14 @@ fn gentle_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1_000,
+        cases: 10_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
 
     #[test]
     fn no_number_twice(
-        dispensers in 1..9_usize, events in prop::collection::vec(event(), 0..120)
+        dispensers in 1..9_usize, events in prop::collection::vec(event(), 0..60)
     ) {
         let mut world = World::new(dispensers);
         for event in events {
@@ -271,7 +271,7 @@ proptest! {
     }
 
     #[test]
-    fn dense_with_one_dispenser(events in prop::collection::vec(gentle_event(), 0..80)) {
+    fn dense_with_one_dispenser(events in prop::collection::vec(gentle_event(), 0..40)) {
         let mut world = World::new(1);
         for event in events {
             world.apply(event);

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use catraca_domain::lease::Range;
+use catraca_domain::lease::{Range, VOID_RANGES_MAX};
 use catraca_domain::room::{
     Challenge, Control, FailMode, Identity, Method, POLL_LOW_MS, POLL_MS, Phase, PlaceState,
     RoomConfig, Status, Stock,
@@ -144,6 +144,46 @@ proptest! {
                 prop_assert!(eta.low <= eta.high);
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Invariant 9, as far as it is a matter of rules: however many wait, the document that answers them
+    /// all is as small, and whoever is further back asks no sooner, the last ones every 20 s.
+    #[test]
+    fn those_who_wait_cost_no_more_for_being_many(
+        waiting in 1_000..1_000_000_000_000_u64,
+        rate in 1..=600_000_u32,
+        calls_per_minute in 1..=600_000_u64,
+        gaps in prop::collection::vec((1..1_000_000_u64, 1..1_000_u64), 0..VOID_RANGES_MAX),
+        places in prop::collection::vec(any::<u64>(), 2..20),
+    ) {
+        let mut status = status(Phase::Open, 0, 10);
+        (status.waiting, status.rate_per_minute) = (waiting, rate);
+        status.calls_per_minute = calls_per_minute;
+        let mut lo = 11;
+        for (gap, len) in gaps {
+            lo += gap;
+            status.voids.push(Range { lo, hi: lo + len });
+            lo += len;
+        }
+        let bytes = serde_json::to_vec(&status).unwrap().len();
+        prop_assert!(bytes <= 512 + 48 * VOID_RANGES_MAX, "{bytes} bytes");
+        let mut numbers: Vec<u64> = places.iter().map(|place| 11 + place % waiting).collect();
+        numbers.sort_unstable();
+        let polls: Vec<u64> = (numbers.iter())
+            .map(|number| status.view(*number, NOW).poll_after_ms)
+            .collect();
+        prop_assert!(polls.is_sorted(), "{numbers:?}: {polls:?}");
+        // Twenty seconds apart from 80 s of waiting on.
+        let far = 11 + calls_per_minute * 2 + lo;
+        prop_assert_eq!(status.view(far, NOW).poll_after_ms, *POLL_MS.end());
     }
 }
 
