@@ -22,7 +22,7 @@ pub(crate) struct Claim {
 }
 
 /// The answer to [`Claim`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ClaimReply {
     /// In, now or already.
     Admitted(Admitted),

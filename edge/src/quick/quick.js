@@ -21,8 +21,7 @@ const UNAVAILABLE = 3;
 
 /** Answers a request, now or later, or leaves it alone: `undefined`. */
 export function quickWay({ wasm, health, guarded, internalError, fetchSlowly }) {
-  // A Response as the model of another is the cheapest way to give it headers.
-  const pollAnswer = new Response(null, { headers: JSON.parse(wasm.quick_headers()) });
+  let pollAnswer;
   const lines = new Map();
 
   function poll(room, { headers }) {
@@ -31,6 +30,7 @@ export function quickWay({ wasm, health, guarded, internalError, fetchSlowly }) 
     const cookie = authorization === undefined ? headers.get("cookie") ?? undefined : undefined;
     const view = guarded(() => wasm.quick_place(room, authorization, cookie, Date.now()));
     if (view === undefined) return undefined;
+    pollAnswer ??= { headers: new Headers(JSON.parse(wasm.quick_headers())) };
     return new Response(view, pollAnswer);
   }
 

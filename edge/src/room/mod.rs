@@ -136,15 +136,13 @@ impl Inside {
     fn open_door(&self, now_ms: u64) {
         let gathered = self.door.borrow_mut().take();
         let (claims, senders): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
-        let decided: Result<Vec<ClaimReply>> = claims
-            .iter()
-            .map(|claim| {
-                let claimed = self.with_hall(now_ms, |hall, now| hall.claim(claim, now))?;
-                Ok(claimed.unwrap_or(ClaimReply::Unknown))
-            })
-            .collect();
+        let decided = self.with_hall(now_ms, |hall, now| {
+            let replies = claims.iter().map(|claim| hall.claim(claim, now));
+            replies.collect::<Result<Vec<_>>>()
+        });
         match decided {
             Ok(replies) => {
+                let replies = replies.unwrap_or_else(|| vec![ClaimReply::Unknown; claims.len()]);
                 for (sender, reply) in senders.into_iter().zip(replies) {
                     // Whoever has gone meanwhile finds the admission when asking again.
                     let _gone = sender.send(reply);
@@ -219,7 +217,8 @@ impl Inside {
         }
     }
 
-    /// Does something with the room, loaded if need be; `None` when there is no such room.
+    /// Does something with the room, loaded if need be, and stores what it has moved; `None` when there
+    /// is no such room.
     fn with_hall<T>(
         &self,
         now_ms: u64,
@@ -229,7 +228,12 @@ impl Inside {
         if slot.is_none() {
             *slot = Hall::load(self.store(), now_ms)?;
         }
-        slot.as_mut().map(|hall| act(hall, now_ms)).transpose()
+        let Some(hall) = slot.as_mut() else {
+            return Ok(None);
+        };
+        let done = act(hall, now_ms)?;
+        hall.keep()?;
+        Ok(Some(done))
     }
 
     fn open(&self, config: RoomConfig, secret: [u8; 32], now_ms: u64) -> Result<Configured> {

@@ -35,6 +35,8 @@ pub(super) struct Hall {
     book: LeaseBook,
     /// The line, in positions: those are the numbers unless there was a draw.
     release: Release,
+    /// Whether the line has moved since it was stored.
+    moved: bool,
     lottery: Option<Lottery>,
     /// Positions in the line of `standard` that nobody has.
     voids: Vec<Range>,
@@ -77,6 +79,7 @@ impl Hall {
             config,
             book,
             release,
+            moved: false,
             lottery,
             lanes,
             given_up,
@@ -100,6 +103,7 @@ impl Hall {
             config,
             book: LeaseBook::new(FIRST_EPOCH),
             release: Release::new(now_ms),
+            moved: false,
             lottery: None,
             voids: Vec::new(),
             lanes: Vec::new(),
@@ -155,7 +159,8 @@ impl Hall {
         }
     }
 
-    /// Lets time pass: who has expired is out, who is late lapses, who is next is called.
+    /// Lets time pass: who has expired is out, who is late lapses, who is next is called. What has
+    /// come of it is stored by [`Hall::keep`].
     pub(super) fn look(&mut self, now_ms: u64) -> Result<()> {
         self.hold_draw(now_ms)?;
         let active = self.active(now_ms)?;
@@ -163,7 +168,14 @@ impl Hall {
         let standard = (self.book.issued(), self.voids.as_slice());
         let queues = lanes::queues(&self.config, standard, &self.lanes);
         let moment = moment(&self.config, &queues, open, active, now_ms);
-        if self.release.advance(&moment) {
+        self.moved |= self.release.advance(&moment);
+        Ok(())
+    }
+
+    /// Stores how far the line has come: once for all that was decided together, and before
+    /// anybody hears of it.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.moved) {
             self.store.save(Document::Release, &self.release)?;
         }
         Ok(())
