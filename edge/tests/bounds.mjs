@@ -1,6 +1,7 @@
 // What must hold whatever happens: slots, pace, numbers and their order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cost } from "./cost.mjs";
 import { fairness } from "./fairness.mjs";
 import { sleep } from "./harness.mjs";
 import { soak } from "./soak.mjs";
@@ -115,5 +116,18 @@ suite("bounds", {}, ({ edge }) => {
   test("64 claimers, a kill -9 every four seconds: slots and windows hold", async () => {
     const told = await soak(20, 4);
     assert.ok(told.kills >= 4, JSON.stringify(told));
+  });
+
+  test("what an admission, a departure and time itself cost is what docs/cost.md calculates with", async () => {
+    const told = await cost(120, 1_200);
+    const most = (counts, objectRequests, rowsWritten) => assert.ok(
+      counts.objectRequests <= objectRequests && counts.rowsWritten <= rowsWritten, JSON.stringify(told));
+    // The row and its entry in the log's index; the line, at most once; alarms.
+    most(told.per_admission, told.claims_per_admission + 2, 3.3);
+    most(told.per_claim_again, 1, 0.1);
+    most(told.per_departure, 0.1, 1.1);
+    most(told.per_log_page, 1, 0.1);
+    most(told.per_second_closed, 0, 0.6);
+    most(told.per_second_full, 0, 2.5);
   });
 });

@@ -1,7 +1,7 @@
 // Runs the built Worker in workerd on a port of its own, with a stub for the core.
 import { spawn } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, copyFileSync, existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSocket } from "node:net";
 import { tmpdir } from "node:os";
@@ -99,8 +99,8 @@ export default {
 };
 `;
 
-function config(port, frontPort, coreUrl, folder, assets, extra, faults) {
-  const main = faults === undefined ? "" : `    (name = "faulty.js", esModule = embed "faulty.js"),\n`;
+function config(port, frontPort, coreUrl, folder, assets, extra, faults, wrapped) {
+  const main = wrapped ? `    (name = "wrapper.js", esModule = embed "wrapper.js"),\n` : "";
   const service = faults === undefined ? "" : `    (name = "faults", external = (address = "${faults}", http = ())),\n`;
   const binding = faults === undefined ? "" : `    (name = "FAULTS", service = "faults"),\n`;
   const bindings = Object.entries(extra)
@@ -235,9 +235,9 @@ export class Edge {
 
   /**
    * Makes its folder and starts it. `dist`: a folder of built pages to serve instead of plain stand-ins;
-   * `patch`: changes the built module.
+   * `patch`: changes the built module; `counted`: what its Durable Objects cost is counted, see `counts`.
    */
-  async setUp(coreUrl, bindings = {}, { dist, faults, patch } = {}) {
+  async setUp(coreUrl, bindings = {}, { dist, faults, patch, counted } = {}) {
     this.folder = mkdtempSync(join(tmpdir(), "catraca-edge-"));
     this.port = await freePort();
     this.frontPort = await freePort();
@@ -258,10 +258,11 @@ export class Edge {
     page("order.html", "<p>order {{id}}</p>");
     page("ticket.html", "<p>ticket {{id}}</p>");
     writeFileSync(join(this.folder, "dist/assets/app.abc123.js"), "export {};\n");
-    if (faults !== undefined) writeFileSync(join(this.folder, "faulty.js"), FAULTY);
+    const wrapper = counted ? readFileSync(join(root, "load/peers/counted.js")) : faults && FAULTY;
+    if (wrapper !== undefined) writeFileSync(join(this.folder, "wrapper.js"), wrapper);
     const assets = dist ?? join(this.folder, "dist");
     writeFileSync(join(this.folder, "front.js"), FRONT);
-    const text = config(this.port, this.frontPort, coreUrl, this.folder, assets, bindings, faults?.address);
+    const text = config(this.port, this.frontPort, coreUrl, this.folder, assets, bindings, faults?.address, wrapper !== undefined);
     writeFileSync(join(this.folder, "config.capnp"), text);
     await this.start();
   }
@@ -322,6 +323,11 @@ export class Edge {
     const answer = await this.internal(room, "config", roomConfig(room, settings));
     if (answer.status !== 200) throw new Error(JSON.stringify(answer.body));
     return answer.body;
+  }
+
+  /** What its Durable Objects have cost since the start. */
+  async counts() {
+    return (await this.json("/counts")).body;
   }
 
   join(room, options = {}) {

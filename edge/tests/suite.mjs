@@ -37,13 +37,13 @@ export function suite(name, { bindings = {}, faults: faulty = false } = {}, defi
 
 /**
  * An edge for as long as `act` takes. `coreUrl`: where it looks for the core; else it has a stub of its own.
- * `patch`: changes the built module.
+ * `patch`: changes the built module; `counted`: what it costs is counted.
  */
-export async function withEdge({ bindings = {}, coreUrl, patch } = {}, act) {
+export async function withEdge({ bindings = {}, coreUrl, patch, counted } = {}, act) {
   const core = coreUrl === undefined ? await startCore() : undefined;
   const edge = new Edge();
   try {
-    await edge.setUp(coreUrl ?? core.url, bindings, { patch });
+    await edge.setUp(coreUrl ?? core.url, bindings, { patch, counted });
     return await act(edge);
   } finally {
     await edge.stop();
