@@ -64,6 +64,9 @@ pub(crate) struct Options {
     /// Places of the sale whose end is compared with its beginning.
     #[arg(long, default_value_t = 100_000)]
     sale: u32,
+    /// How many such sales.
+    #[arg(long, default_value_t = 3)]
+    sales: u32,
     /// Shoppers at once.
     #[arg(long, default_value_t = 64)]
     connections: u32,
@@ -157,18 +160,23 @@ impl Bench {
         Ok(())
     }
 
-    /// (b): to the last place.
+    /// (b): to the last place, several times over.
     async fn whole_sale(&mut self) -> anyhow::Result<()> {
         let sale = self.options.sale;
-        let event = self.shop.event(sale, sale / HOLDS_EACH).await?;
-        let visits = self
-            .crowd(&event, self.core, sale, Visit::Hold)?
-            .send()
-            .await?;
-        let (first, last) = (visits.between(0.0, 0.1), visits.between(0.9, 1.0));
-        self.ratio("last_tenth_to_first_tenth", last / first);
-        self.figure("first_tenth_per_second", first);
-        self.figure("last_tenth_per_second", last);
+        let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.sales {
+            let event = self.shop.event(sale, sale / HOLDS_EACH).await?;
+            let crowd = self.crowd(&event, self.core, sale, Visit::Hold)?;
+            let visits = crowd.send().await?;
+            let tenths = (0..10).map(|tenth| f64::from(tenth) / 10.0);
+            let tenths: Vec<f64> = tenths.map(|at| visits.between(at, at + 0.1)).collect();
+            println!("  each tenth of a sale, a second: {tenths:.0?}");
+            firsts.extend(tenths.first());
+            lasts.extend(tenths.last());
+        }
+        self.pair("last_tenth_to_first_tenth", &lasts, &firsts);
+        self.figure("first_tenth_per_second", median(&firsts));
+        self.figure("last_tenth_per_second", median(&lasts));
         self.figure("sale_places", f64::from(sale));
         Ok(())
     }
@@ -288,11 +296,6 @@ impl Bench {
             .collect();
         println!("{name}: {pairs:.2?}, ours {ours:.0?}, peer {peers:.0?} a second");
         self.ratios.insert(name, median(&pairs));
-    }
-
-    fn ratio(&mut self, name: &'static str, value: f64) {
-        println!("{name}: {value:.2}");
-        self.ratios.insert(name, value);
     }
 
     fn figure(&mut self, name: &'static str, value: f64) {
