@@ -12,7 +12,7 @@ mod workerd;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -62,6 +62,7 @@ fn measure(options: &Options) -> anyhow::Result<(Measured, bool)> {
 fn compare(places: &Places, options: &Options) -> anyhow::Result<(Measured, bool)> {
     let (mut ratios, mut figures) = (Figures::new(), Figures::new());
     let length = Duration::from_secs_f64(options.seconds);
+    figures.extend(starts(places, options.rounds)?);
     let hello = Workerd::start(places, "hello", Program::Peer("hello.js"))?;
     let peer = Workerd::start(places, "peer", Program::Peer("waiting-room.js"))?;
     let product = Workerd::start(places, "product", Program::Product)?;
@@ -100,6 +101,31 @@ fn compare(places: &Places, options: &Options) -> anyhow::Result<(Measured, bool
         figures,
     };
     Ok((measured, joins.doubled == 0 && !panicked))
+}
+
+/// How long until a fresh process has answered for the first time, in milliseconds: the wasm is
+/// compiled and the Worker set up by then.
+fn starts(places: &Places, rounds: usize) -> anyhow::Result<Figures> {
+    let (mut hellos, mut products) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        for (program, took_ms) in [
+            (Program::Peer("hello.js"), &mut hellos),
+            (Program::Product, &mut products),
+        ] {
+            let began = Instant::now();
+            drop(Workerd::start(places, "start", program)?);
+            took_ms.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    let (hello, product) = (Spread::of(hellos), Spread::of(products));
+    println!(
+        "from start to the first answer: {:.0} ms, of which a Worker that says hello takes {:.0}",
+        product.median, hello.median
+    );
+    Ok(Figures::from([
+        ("start_ms", product.median),
+        ("js_hello_start_ms", hello.median),
+    ]))
 }
 
 fn report(what: &str, spread: &Spread) {

@@ -24,7 +24,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    fn of(rounds: impl IntoIterator<Item = f64>) -> Self {
+    pub(super) fn of(rounds: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = rounds.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);

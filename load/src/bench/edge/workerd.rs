@@ -111,7 +111,7 @@ impl Workerd {
                 let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 anyhow::bail!("workerd did not come up: {log}");
             }
-            std::thread::park_timeout(Duration::from_millis(20));
+            std::thread::park_timeout(Duration::from_millis(2));
         }
     }
 
