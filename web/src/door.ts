@@ -18,7 +18,7 @@ const REFRESH_MS = 60_000;
 /** Verdicts left on the page, for a look back. */
 const HISTORY = 8;
 
-type Answer = 'admitted' | 'repeated' | 'void' | 'other_event' | 'forged' | 'unknown_key' | 'malformed';
+type Answer = 'admitted' | 'repeated' | 'void' | 'other_event' | 'forged' | 'unknown_key' | 'malformed' | 'cannot';
 
 let memory: Memory;
 let guarded: Guarded | null = null;
@@ -40,11 +40,18 @@ async function checkerOf(keys: string): Promise<Checker> {
   return by;
 }
 
-/** Judges a code, and writes down whom it lets in. */
+/** The published keys. A door just opened may still be loading them: the first ticket waits for that. */
+async function keysAtHand(): Promise<string> {
+  const kept = await memory.setting('keys');
+  if (kept !== undefined) return kept;
+  const loaded = await getText('/api/v1/ticket-keys');
+  await memory.set('keys', loaded);
+  return loaded;
+}
+
+/** Judges a code, and writes down whom it lets in. Fails where nothing can be checked. */
 async function judge(code: string, event: Guarded): Promise<{ answer: Answer; text: string; says: Says | null }> {
-  const keys = await memory.setting('keys');
-  if (keys === undefined) throw new Error('no keys');
-  const verdict = await (await checkerOf(keys)).check(code);
+  const verdict = await (await checkerOf(await keysAtHand())).check(code);
   if (verdict.verdict !== 'genuine') return { answer: verdict.verdict, text: words.refused[verdict.verdict], says: null };
   const { says } = verdict;
   if (says.event !== event.event) return { answer: 'other_event', text: words.otherEvent(says.event), says };
@@ -58,8 +65,10 @@ async function check(code: string): Promise<void> {
   const text = code.trim();
   if (guarded === null || text === '') return;
   const panel = byId('verdict');
+  let answer: Answer = 'cannot';
   try {
-    const { answer, text: why, says } = await judge(text, guarded);
+    const { answer: judged, text: why, says } = await judge(text, guarded);
+    answer = judged;
     const good = answer === 'admitted';
     const seat = says === null ? '' : describeSeat(says);
     panel.dataset.tone = good ? 'good' : 'bad';
@@ -70,15 +79,15 @@ async function check(code: string): Promise<void> {
     byId('history').prepend(make('li', { 'data-tone': good ? 'good' : 'bad' }, line));
     while (byId('history').childElementCount > HISTORY) byId('history').lastElementChild?.remove();
     navigator.vibrate?.(good ? 80 : [120, 80, 120]);
-    // Last: whoever waits for it finds all of the above.
-    panel.dataset.answer = answer;
-    panel.dataset.count = String(Number(panel.dataset.count ?? '0') + 1);
   } catch {
     panel.dataset.tone = 'bad';
     setText(byId('verdict-word'), words.cannot);
     setText(byId('verdict-why'), words.cannotWhy);
     setText(byId('verdict-seat'), '');
   }
+  // Last: whoever waits for it finds all of the above.
+  panel.dataset.answer = answer;
+  panel.dataset.count = String(Number(panel.dataset.count ?? '0') + 1);
   show(panel, true);
   await showFacts();
 }
@@ -98,16 +107,20 @@ async function showFacts(): Promise<void> {
 async function refresh(): Promise<void> {
   if (guarded === null) return;
   const event = guarded;
+  // The door may have turned to another event while this one was asked about.
+  const still = (): boolean => guarded?.event === event.event;
   const path = encodeURIComponent(event.event);
   try {
     await memory.set('keys', await getText('/api/v1/ticket-keys'));
-    const list = await get(`/api/v1/door/${path}`, decodeDoor);
-    guarded = { ...event, ...list };
-    await memory.keep(guarded);
+    const fresh = { ...event, ...await get(`/api/v1/door/${path}`, decodeDoor) };
+    await memory.keep(fresh);
+    if (!still()) return;
+    guarded = fresh;
     setText(byId('network'), words.fresh);
     byId('login-links').replaceChildren();
     delete document.body.dataset.away;
   } catch (error) {
+    if (!still()) return;
     if (error instanceof Problem && (error.status === 401 || error.status === 403)) {
       setText(byId('network'), error.status === 401 ? words.logIn : words.notStaff);
       byId('login-links').replaceChildren(...await loginLinks());

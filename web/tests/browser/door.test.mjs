@@ -111,6 +111,51 @@ test("a ticket for another event is refused, and each event's door remembers its
   assert.equal(await show(code('a seat')), 'admitted');
 });
 
+test('a code shown while the door still loads is judged as soon as it can be', async () => {
+  let answer;
+  stub.state.instead.set('GET /api/v1/ticket-keys', new Promise((resolve) => {
+    answer = () => resolve({ status: 200, body: vectors.jwks });
+  }));
+  const asked = () => page.waitForRequest(`${stub.url}/api/v1/ticket-keys`);
+  const byTheDoor = asked();
+  await page.goto(`${stub.url}/door?event=${EVENT}`);
+  await byTheDoor;
+  const forTheTicket = asked();
+  const shown = show(code('a seat'));
+  await forTheTicket;
+  answer();
+  assert.equal(await shown, 'admitted');
+});
+
+test('a list that comes after the door has turned to another event is not taken for its own', async () => {
+  stub.state.loggedIn = true;
+  stub.state.doorList = { event: EVENT, void: [], issued: 2, as_of: new Date().toISOString() };
+  let answer;
+  stub.state.instead.set('GET /api/v1/door/noite', new Promise((resolve) => {
+    answer = () => resolve({ status: 200, body: { event: 'noite', void: [], issued: 77, as_of: new Date().toISOString() } });
+  }));
+  await page.goto(`${stub.url}/door?event=noite`);
+  await says('#event', 'Noite Estrelada');
+  await page.click('#change');
+  await page.click(`button[data-event="${EVENT}"]`);
+  await says('#admitted', '2 tickets sold');
+  const late = page.waitForResponse(`${stub.url}/api/v1/door/noite`);
+  answer();
+  await (await late).finished();
+  assert.equal(await show(code('a seat')), 'admitted');
+  assert.match(await page.textContent('#event'), /Big Show/);
+});
+
+test('a door without keys and without a network says so, and judges nothing', async () => {
+  stub.state.instead.set('GET /api/v1/ticket-keys', 'drop');
+  await page.goto(`${stub.url}/door?event=${EVENT}`);
+  await says('#event', 'Big Show');
+  assert.equal(await show(code('a seat')), 'cannot');
+  assert.match(await page.textContent('#verdict-word'), /Can.t check/);
+  stub.state.instead.delete('GET /api/v1/ticket-keys');
+  assert.equal(await show(code('a seat')), 'admitted');
+});
+
 test('two pages on one device let in a ticket once', async () => {
   await openDoor();
   const other = await browser.context.newPage();
