@@ -6,7 +6,7 @@ mod routes;
 mod session;
 mod token;
 
-pub use session::{Shopper, ShoppingSessions, Unseen, lock_session};
+pub use session::{End, Shopper, ShoppingSessions, Unseen, end_session, lock_session};
 
 use crate::app::App;
 use axum::Router;

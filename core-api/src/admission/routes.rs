@@ -1,6 +1,6 @@
 //! `GET /api/v1/me`, `GET` and `DELETE /api/v1/session`.
 
-use super::session::{Shopper, lock_session};
+use super::session::{End, Shopper, end_session, lock_session};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::holds::{being_paid, free_seats, seats_of};
@@ -72,14 +72,7 @@ pub(super) async fn leave(
     let (event, jti) = (shopper.event.0, shopper.jti.0);
     let mut db = app.db.get().await?;
     let tx = db.transaction().await?;
-    let ended = tx
-        .execute(
-            "UPDATE shopping_sessions SET ended_at = now(), end_reason = 'left'
-             WHERE event_id = $1 AND jti = $2 AND ended_at IS NULL AND expires_at > now()",
-            &[&event, &jti],
-        )
-        .await?;
-    if ended == 0 {
+    if !end_session(&tx, shopper.event, shopper.jti, End::Left).await? {
         return Err(super::token::ended());
     }
     let holds = tx

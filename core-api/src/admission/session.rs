@@ -14,6 +14,7 @@ use deadpool_postgres::Transaction;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 /// How long another process may go on *showing* a session that was ended in this one. Nothing
 /// changes on the word of this memory: a change asks [`lock_session`].
@@ -238,4 +239,42 @@ pub async fn lock_session(tx: &Transaction<'_>, shopper: &Shopper) -> Result<(),
         Some(row) if row.get(0) => Ok(()),
         _ => Err(token::ended()),
     }
+}
+
+/// Why a shopper's session ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By the shopper's own wish.
+    Left,
+    /// With a purchase. Whatever the time: the payment may have outlasted the session.
+    Purchased,
+}
+
+/// Ends an open session; false when it was over. Looked up by its whole key and changed by its place,
+/// as the batches do (`migrations/V5__plans.sql`).
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn end_session(
+    tx: &Transaction<'_>,
+    event: EventNumber,
+    jti: Jti,
+    end: End,
+) -> Result<bool, ApiError> {
+    let (reason, lapsed_too) = match end {
+        End::Left => ("left", false),
+        End::Purchased => ("purchased", true),
+    };
+    let query = tx
+        .prepare_cached(
+            "WITH ours AS MATERIALIZED (
+                SELECT ctid AS at, ended_at, expires_at FROM shopping_sessions
+                WHERE event_id = $1 AND jti = $2 OFFSET 0 FOR UPDATE)
+             UPDATE shopping_sessions s SET ended_at = now(), end_reason = $3
+             FROM ours WHERE s.ctid = ours.at
+               AND ours.ended_at IS NULL AND (ours.expires_at > now() OR $4)",
+        )
+        .await?;
+    let params: [&(dyn ToSql + Sync); 4] = [&event.0, &jti.0, &reason, &lapsed_too];
+    Ok(tx.execute(&query, &params).await? == 1)
 }

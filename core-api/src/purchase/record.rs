@@ -5,6 +5,7 @@ use super::facts::Facts;
 use super::ledger::Book;
 use super::provider::Known;
 use super::sql;
+use crate::admission::{End, end_session};
 use crate::app::App;
 use crate::db::expect_rows;
 use crate::error::ApiError;
@@ -283,13 +284,7 @@ pub(super) async fn finish_paid(
     set_status(&tx, facts, OrderStatus::Paid, None).await?;
     mail::queue::tickets(app, &tx, facts.deal.order).await?;
     // None when the buyer left, or the session ran out, while the payment was under way.
-    sql::execute(
-        &tx,
-        "UPDATE shopping_sessions SET ended_at = now(), end_reason = 'purchased'
-         WHERE event_id = $1 AND jti = $2 AND ended_at IS NULL",
-        &[&event.0, &facts.jti.0],
-    )
-    .await?;
+    end_session(&tx, event, facts.jti, End::Purchased).await?;
     fail_point::pass("step written, not committed");
     tx.commit().await?;
     fail_point::pass("step committed");

@@ -549,6 +549,11 @@ impl Shop {
         Reply::of(request.header("cookie", &buyer.cookies)).await
     }
 
+    pub(crate) async fn delete(&self, buyer: &Buyer, path: &str) -> Reply {
+        let request = self.http.delete(format!("{}{path}", self.core));
+        Reply::of(request.header("cookie", &buyer.cookies)).await
+    }
+
     /// An order, placed over HTTP.
     pub(crate) async fn order(&self, buyer: &Buyer, hold: HoldId, provider: &str) -> OrderId {
         let body = json!({ "hold": hold, "provider": provider });
