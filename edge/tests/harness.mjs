@@ -32,6 +32,8 @@ export const ANA = "11111111-1111-4111-8111-111111111111";
 
 /** A core that says what it was asked, streams when told to, redirects when told to, and logs in. */
 export async function startCore() {
+  /** Answers that have begun, and end when told to. */
+  const streams = [];
   const core = createServer((request, response) => {
     if (request.url === "/auth/providers") {
       response.writeHead(200, { "content-type": "application/json" });
@@ -47,10 +49,15 @@ export async function startCore() {
       return;
     }
     const chunks = [];
-    if (request.url.startsWith("/api/v1/stream")) {
+    if (request.url === "/api/v1/stream") {
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write("data: one\n\n");
-      setTimeout(() => response.end("data: two\n\n"), 400);
+      streams.push(response);
+      return;
+    }
+    if (request.url === "/api/v1/stream/go-on") {
+      for (const stream of streams.splice(0)) stream.end("data: two\n\n");
+      response.writeHead(204).end();
       return;
     }
     if (request.url === "/api/v1/me") {

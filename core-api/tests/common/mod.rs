@@ -55,7 +55,7 @@ pub(crate) async fn listen() -> (TcpListener, String) {
     (listener, address)
 }
 
-fn redis_url() -> String {
+pub(crate) fn redis_url() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = 1 + NEXT.fetch_add(1, Ordering::Relaxed) % 15;
     let mut url = url::Url::parse(&required("CATRACA_TEST_REDIS_URL")).unwrap();
