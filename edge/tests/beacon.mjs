@@ -8,7 +8,7 @@ import { suite } from "./suite.mjs";
 suite("beacon", {}, ({ edge }) => {
   test("the lobby lasts until the declared value is there, and the value counts", async () => {
     const source = "drand quicknet round 7";
-    const opens = Date.now() + 1_000;
+    const opens = Date.now() + 4_000;
     const settings = { method: "draw", control: "scheduled", opens_at: new Date(opens).toISOString() };
     await edge.open("beacon", { ...settings, beacon: { source } });
     const { body: sealed } = await edge.json("/queue/v1/beacon/draw");

@@ -48,7 +48,7 @@ suite("draw", {}, ({ edge }) => {
   }
 
   test("committed, frozen, revealed; everyone stands where the record says", async () => {
-    const opens = Date.now() + 4_000;
+    const opens = Date.now() + 8_000;
     const opens_at = new Date(opens).toISOString();
     const settings = {
       method: "draw", control: "scheduled", opens_at, dispensers: 4, rate_per_minute: 60,

@@ -75,7 +75,7 @@ suite("admission log", { bindings: { CATRACA_LOG_KEY: LOG_KEY } }, ({ edge }) =>
   });
 
   test("a drawn room's log names its draw", async () => {
-    const opens_at = new Date(Date.now() + 1_500).toISOString();
+    const opens_at = new Date(Date.now() + 4_000).toISOString();
     await edge.open("lots", { method: "draw", control: "scheduled", opens_at });
     const joined = await edge.join("lots");
     assert.equal((await edge.claimUntil("lots", joined.body.place_token, 12_000)).status, 200);

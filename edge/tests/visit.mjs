@@ -79,8 +79,8 @@ suite("visits", {}, ({ edge }) => {
   });
 
   test("phases: lobby, closed, sold out, versions", async () => {
-    const opensAt = new Date(Date.now() + 1_500).toISOString();
-    await edge.open("phases", { control: "scheduled", opens_at: opensAt, version: 5 });
+    const opens = Date.now() + 4_000;
+    await edge.open("phases", { control: "scheduled", opens_at: new Date(opens).toISOString(), version: 5 });
     const early = await edge.join("phases");
     assert.equal(early.body.state, "lobby");
     problem(await edge.withPlace("phases", "claim", early.body.place_token), 409, "not_called");
@@ -91,7 +91,7 @@ suite("visits", {}, ({ edge }) => {
     assert.equal(same.version, 5);
     assert.equal((await edge.internal("phases", "live")).body.version, 5);
 
-    await sleep(1_700);
+    await sleep(Math.max(opens + 200 - Date.now(), 0));
     assert.equal((await edge.claimUntil("phases", early.body.place_token)).status, 200);
 
     assert.equal((await edge.open("phases", { control: "closed", version: 6 })).version, 6);

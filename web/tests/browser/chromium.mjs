@@ -27,7 +27,7 @@ export async function openBrowser(options = {}) {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath, args, headless: true, viewport: PHONE, locale: 'en-GB', timezoneId: 'America/Sao_Paulo', ...options,
   });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(30_000);
   return {
     context,
     close: async () => {
@@ -35,6 +35,25 @@ export async function openBrowser(options = {}) {
       await rm(profile, { recursive: true, force: true, maxRetries: 3 });
     },
   };
+}
+
+/** What a page that waits is told from now on: after how many ms to ask for its place again, an entry a poll. */
+export function watchPolls(page) {
+  const told = [];
+  page.on('response', (response) => {
+    if (!response.url().endsWith('/place')) return;
+    response.json().then(({ phase, poll_after_ms }) => phase !== 'sold_out' && told.push(poll_after_ms), () => undefined);
+  });
+  return told;
+}
+
+/** Near the end of a sale: what a page is told at most, so that with the way there five seconds are enough. */
+export const POLL_LOW_MS_MAX = 4_000;
+
+/** Waits until a page has heard that the end of the sale is near, and asks often. */
+export function hasHeard(page, options = {}) {
+  return page.waitForResponse(async (response) => response.url().endsWith('/place')
+    && (await response.json().catch(() => ({}))).poll_after_ms <= POLL_LOW_MS_MAX, options);
 }
 
 /** Saves what the page looks like under `.local/screenshots`. */

@@ -9,7 +9,7 @@ const it = fixture();
 
 /** A lobby with others in it; ends when the room has drawn, paused, so that nobody is called away. */
 async function drawn(room) {
-  const opens = new Date(Date.now() + 2_500).toISOString();
+  const opens = new Date(Date.now() + 6_000).toISOString();
   const settings = { method: 'draw', control: 'scheduled', opens_at: opens, rate_per_minute: 1 };
   await it.edge.open(room, settings);
   await Promise.all(Array.from({ length: 30 }, () => it.edge.join(room)));
