@@ -1,7 +1,7 @@
 // Several Dispensers a room: every number once, nobody counted who never came.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { roomConfig as config, sleep } from "./harness.mjs";
+import { roomConfig as config, settled, sleep } from "./harness.mjs";
 import { suite } from "./suite.mjs";
 
 suite("dispensers", {}, ({ edge }) => {
@@ -33,13 +33,9 @@ suite("dispensers", {}, ({ edge }) => {
   }
 
   /** The status document once it is as expected, or after a while. */
-  async function settled(room, expected) {
-    const until = Date.now() + 15_000;
-    for (;;) {
-      const { body } = await edge.json(`/queue/v1/${room}/status`);
-      if (body.room === room && (expected(body) || Date.now() > until)) return body;
-      await sleep(100);
-    }
+  async function statusOf(room, expected) {
+    const ask = async () => (await edge.json(`/queue/v1/${room}/status`)).body;
+    return settled(ask, (body) => body.room === room && expected(body), 15_000);
   }
 
   test("eight: unique numbers, and `waiting` is who waits", async () => {
@@ -55,13 +51,13 @@ suite("dispensers", {}, ({ edge }) => {
     // Each Dispenser gives its rest back when the lease is over. Until then whoever asks it hears of a rest
     // as of nobody, and whoever asks another one as of people.
     const peopleOnly = (count) => count >= length && count <= length + lost;
-    const status = await settled("eight", (seen) => peopleOnly(seen.waiting) && peopleOnly(last - voidNumbers(seen)));
+    const status = await statusOf("eight", (seen) => peopleOnly(seen.waiting) && peopleOnly(last - voidNumbers(seen)));
     assert.ok(peopleOnly(status.waiting), `${status.waiting} wait, ${length} and ${lost} came`);
     assert.ok(!("dispensers" in status));
     // What nobody took is void, and skipped: the last in line has everybody else ahead.
     assert.ok(peopleOnly(last - voidNumbers(status)), `${last - voidNumbers(status)} up to the last of ${length} and ${lost}`);
     await edge.open("eight", { dispensers: 8, version: 2, method: "passthrough" });
-    const open = await settled("eight", (seen) => seen.waiting === 0);
+    const open = await statusOf("eight", (seen) => seen.waiting === 0);
     assert.equal(open.waiting, 0);
     assert.ok(open.frontier >= last);
   });
@@ -80,8 +76,7 @@ suite("dispensers", {}, ({ edge }) => {
     }
     await people.stop();
     assert.equal(new Set(people.numbers).size, people.numbers.length);
-    await sleep(1_500);
-    const { body } = await edge.json("/queue/v1/change/status");
+    const body = await statusOf("change", ({ waiting }) => waiting >= people.numbers.length);
     assert.ok(body.waiting >= people.numbers.length);
   });
 
@@ -96,8 +91,7 @@ suite("dispensers", {}, ({ edge }) => {
     await people.more(5);
     await people.stop();
     assert.equal(new Set(people.numbers).size, people.numbers.length);
-    await sleep(1_500);
-    const { body } = await edge.json("/queue/v1/kills/status");
+    const body = await statusOf("kills", ({ waiting }) => waiting >= people.numbers.length);
     // Two leases a kill, none longer than what so few people can ask for in 250 ms.
     const lost = body.waiting - people.numbers.length;
     assert.ok(lost >= 0 && lost <= 20 * 2 * 64, `${lost} lost`);

@@ -371,6 +371,15 @@ export class Edge {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Asks until `is` accepts the answer, or patience ends: the last answer either way, for the test to judge. */
+export async function settled(ask, is, patience_ms = 10_000) {
+  for (const until = Date.now() + patience_ms; ;) {
+    const answer = await ask();
+    if (is(answer) || Date.now() > until) return answer;
+    await sleep(100);
+  }
+}
+
 export function roomConfig(room, settings = {}) {
   return {
     room, version: 1, method: "fifo", identity: "anonymous", challenge: "none", control: "open",

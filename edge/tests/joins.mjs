@@ -44,7 +44,7 @@ suite("joins", { faults: true }, ({ edge, faults }) => {
     assert.deepEqual(numbers, Array.from({ length: 600 }, (_, i) => i + 2));
     assert.equal(new Set(joined.map(({ body }) => body.place_token)).size, 600);
     const calls = faults.count(TOGETHER);
-    assert.ok(calls >= 2 && calls <= 300, `${calls} calls`);
+    assert.ok(calls >= 1 && calls <= 300, `${calls} calls`);
   });
 
   test("those who share a call have their numbers in order of arrival", async () => {

@@ -1,7 +1,7 @@
 // Lanes: in by a pass, good once; numbers, fronts and shares of their own; the log tells them apart.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LOG_KEY, lanePass as pass, roomConfig, sleep } from "./harness.mjs";
+import { LOG_KEY, lanePass as pass, roomConfig, settled, sleep } from "./harness.mjs";
 import { suite } from "./suite.mjs";
 
 const BASE = 2 ** 40;
@@ -95,12 +95,12 @@ suite("lanes", { bindings: { CATRACA_LOG_KEY: LOG_KEY } }, ({ edge }) => {
     }
     await edge.kill();
     await edge.start();
-    await sleep(1_200);
+    const last = people.filter(({ lane }) => lane === "priority").sort((a, b) => b.number - a.number)[0];
+    const seen = async () => (await edge.withPlace("three", "place", last.token, "GET")).body;
+    const view = await settled(seen, ({ ahead }) => ahead >= 49);
     const { body: status } = await edge.json("/queue/v1/three/status");
     assert.deepEqual(status.lanes.map(({ lane, share_percent, frontier }) => [lane, share_percent, frontier]),
       [["priority", 30, BASE], ["partner:acme", 10, 2 * BASE]]);
-    const last = people.filter(({ lane }) => lane === "priority").sort((a, b) => b.number - a.number)[0];
-    const view = (await edge.withPlace("three", "place", last.token, "GET")).body;
     assert.deepEqual([view.state, view.number, view.lane], ["waiting", last.number, "priority"]);
     assert.ok(view.ahead >= 49 && view.ahead <= last.number - 1, JSON.stringify(view));
 
@@ -163,11 +163,12 @@ suite("lanes", { bindings: { CATRACA_LOG_KEY: LOG_KEY } }, ({ edge }) => {
     const places = [];
     for (let i = 0; i < 4; i += 1) places.push((await edge.join("left")).body);
     assert.equal((await edge.withPlace("left", "leave", places[1].place_token)).status, 204);
-    await sleep(1_200);
     const view = async (index) => (await edge.withPlace("left", "place", places[index].place_token, "GET")).body;
-    assert.equal((await view(1)).state, "lapsed");
+    assert.equal((await settled(() => view(1), ({ state }) => state === "lapsed")).state, "lapsed");
+    await settled(() => view(3), ({ ahead }) => ahead === 2);
     assert.deepEqual([(await view(3)).state, (await view(3)).ahead], ["waiting", 2]);
-    assert.equal((await edge.json("/queue/v1/left/status")).body.waiting, 3);
+    const status = await settled(() => edge.json("/queue/v1/left/status"), ({ body }) => body.waiting === 3);
+    assert.equal(status.body.waiting, 3);
     await edge.kill();
     await edge.start();
     assert.equal((await view(1)).state, "lapsed");
