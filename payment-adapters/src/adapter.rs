@@ -214,6 +214,13 @@ pub trait PaymentAdapter: Send + Sync {
         false
     }
 
+    /// Whether the provider forgets a payment that nobody paid, so that `NotFound` for one that was
+    /// open means that it can't be paid any more. Only true where no money can be taken of a
+    /// payment unless [`PaymentAdapter::authorise`] was called.
+    fn forgets_unpaid(&self) -> bool {
+        false
+    }
+
     /// Opens a payment and says where the buyer pays.
     async fn start(&self, payment: &StartPayment) -> Result<Started, AdapterError>;
 

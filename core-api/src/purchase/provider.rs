@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::error::ApiError;
 use catraca_domain::money::Money;
-use catraca_domain::settlement::Payment;
+use catraca_domain::settlement::{Payment, Seats};
 use catraca_payments::{AdapterError, PaymentAdapter, PaymentStatus, ProviderRef};
 use std::future::Future;
 use std::sync::Arc;
@@ -105,6 +105,14 @@ fn mismatch(what: &str, amount: Money, total: Money) -> Known {
     )
 }
 
+/// Whether the time to pay is over and nothing was sold.
+fn is_over(seats: Seats) -> bool {
+    match seats {
+        Seats::Lapsed | Seats::Gone => true,
+        Seats::Held | Seats::Sold => false,
+    }
+}
+
 /// One payment at its provider.
 pub(crate) struct AtProvider {
     pub(crate) adapter: Arc<dyn PaymentAdapter>,
@@ -113,18 +121,40 @@ pub(crate) struct AtProvider {
 }
 
 impl AtProvider {
-    /// What is so now.
-    pub(crate) async fn status(&self) -> Result<Known, NoAnswer> {
+    /// What is so now. `before` is what was known of the payment until now.
+    pub(crate) async fn status(&self, before: Payment, seats: Seats) -> Result<Known, NoAnswer> {
         let call = self.adapter.status(&self.reference);
         match counted(&*self.adapter, "status", call).await {
             Ok(status) => self.settled(status).await,
             Err(error) if error.is_transient() => Err(later(&error)),
+            Err(AdapterError::NotFound) if self.adapter.forgets_unpaid() && is_over(seats) => {
+                self.forgotten(before)
+            }
             // Nothing was asked for, so nothing is lost by asking again: our key may be wrong.
             Err(error) => {
                 tracing::error!(reference = %self.reference, %error, "payment can't be read");
                 Err(NoAnswer::Later(None))
             }
         }
+    }
+
+    /// What it means that the provider no longer knows a payment whose time is over. `Approved` is
+    /// written down before money is asked for, so of one that was open none was ever set aside.
+    /// Of the others a person has to say that nothing was.
+    fn forgotten(&self, before: Payment) -> Result<Known, NoAnswer> {
+        let gone = match before {
+            Payment::NotStarted | Payment::Open | Payment::Dead => true,
+            Payment::Pending | Payment::Approved | Payment::Authorised | Payment::Mismatched => {
+                self.price.any
+            }
+            Payment::Captured | Payment::Refunded => false,
+        };
+        if gone {
+            return Ok(Known::because(Payment::Dead, "expired"));
+        }
+        let (provider, was) = (self.adapter.provider(), before.as_str());
+        let why = format!("{provider} no longer knows this payment, which was {was}");
+        Err(NoAnswer::Refused(why))
     }
 
     /// Sets the money aside.
@@ -147,6 +177,10 @@ impl AtProvider {
         match counted(&*self.adapter, "void", call).await {
             Ok(status) => Ok(read(status, self.price)),
             Err(error) if error.is_transient() => Err(later(&error)),
+            // Forgotten since it was last read; the next reading says what that means.
+            Err(AdapterError::NotFound) if self.adapter.forgets_unpaid() => {
+                Err(NoAnswer::Later(None))
+            }
             Err(error) => Err(NoAnswer::Refused(format!("void: {error}"))),
         }
     }

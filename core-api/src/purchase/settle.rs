@@ -120,7 +120,7 @@ async fn look(app: &App, facts: &Facts) -> Result<Result<Known, NoAnswer>, ApiEr
         | Payment::Mismatched => false,
     };
     match at_provider(app, facts)? {
-        Some(payment) if !certain => Ok(payment.status().await),
+        Some(payment) if !certain => Ok(payment.status(facts.payment, facts.seats).await),
         _ => Ok(Ok(Known::of(facts.payment))),
     }
 }

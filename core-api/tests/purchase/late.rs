@@ -1,6 +1,8 @@
 //! Money that comes after the hold is over.
 
 use super::support::Shop;
+use catraca_core::purchase::settle::Outcome;
+use serde_json::json;
 use std::time::Duration;
 
 /// Pays after the deadline: the seats are still free, so they are sold after all.
@@ -128,5 +130,66 @@ async fn two_late_payments_for_one_seat_sell_it_once() {
     ];
     statuses.sort();
     assert_eq!(statuses, ["expired", "paid"]);
+    shop.close().await;
+}
+
+/// A provider that was away, or asked by nobody, until it had forgotten the payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn never_paid_and_forgotten() {
+    let shop = Shop::open_deaf().await;
+    let ana = shop.buyer("ana").await;
+    for (provider, seats) in [("card", [0, 1]), ("paypal", [2, 3]), ("pix", [4, 5])] {
+        let hold = shop.hold(&ana, &seats).await;
+        let order = shop.order(&ana, hold, provider).await;
+        shop.settle(order).await;
+        shop.expire(order).await;
+        if provider == "paypal" {
+            // As long as it could be paid, "unknown" may be a mistake of theirs.
+            assert_eq!(shop.settle(order).await, Outcome::Waiting);
+            assert_eq!(shop.view(&ana, order).await["status"], "awaiting_payment");
+        }
+        shop.hold_ends(hold, Duration::ZERO).await;
+        assert_eq!(shop.settle(order).await, Outcome::Resting, "{provider}");
+        let expired = shop.view(&ana, order).await;
+        assert_eq!(expired["status"], "expired", "{expired}");
+        let failure = expired["failure"].as_str().unwrap();
+        assert!(failure.contains("not made in time"), "{failure}");
+        let ledger = shop.ledger(order).await;
+        assert_eq!(ledger["captured_minor"], 0, "{ledger}");
+    }
+    let unfinished = "SELECT count(*) FROM orders WHERE next_look_at IS NOT NULL";
+    assert_eq!(shop.count(unfinished).await, 0);
+    shop.close().await;
+}
+
+/// Money might have been set aside, so a person looks and says that none was.
+#[tokio::test(flavor = "multi_thread")]
+async fn agreed_to_and_forgotten() {
+    let shop = Shop::open_deaf().await;
+    let (ana, bia) = (shop.buyer("ana").await, shop.buyer("bia").await);
+    let operator = shop.person("operator", &["operator"]).await;
+    let hold = shop.hold(&ana, &[0]).await;
+    let order = shop.order(&ana, hold, "paypal").await;
+    shop.settle(order).await;
+    let page = shop.page(&ana, order).await;
+    shop.choose(&page, "approve", 0).await;
+    // Written down, and then the call gets no further.
+    let fault = json!({ "provider": "paypal", "call": "authorise", "fault": "http_500" });
+    shop.fault(&fault).await;
+    assert_eq!(shop.settle(order).await, Outcome::Waiting);
+    shop.expire(order).await;
+    shop.hold_ends(hold, Duration::ZERO).await;
+    shop.hold(&bia, &[0]).await;
+    assert_eq!(shop.settle(order).await, Outcome::Quarantined);
+    let list = shop.get(&operator, "/api/v1/admin/quarantine").await;
+    let why = list.body["orders"][0]["why"].as_str().unwrap();
+    assert!(why.contains("no longer knows"), "{why}");
+
+    let path = format!("/api/v1/admin/orders/{order}/resolve");
+    let body = json!({ "action": "give_back", "reason": "nothing at PayPal" });
+    let reply = shop.post(&operator, &path, "k", &body).await;
+    assert_eq!(reply.status, 202, "{}", reply.body);
+    assert_eq!(shop.settle(order).await, Outcome::Resting);
+    assert_eq!(shop.view(&ana, order).await["status"], "failed");
     shop.close().await;
 }

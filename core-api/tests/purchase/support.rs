@@ -408,6 +408,14 @@ impl Shop {
         assert_eq!(reply.status().as_u16(), 201);
     }
 
+    /// Ends the time of a payment at its provider.
+    pub(crate) async fn expire(&self, order: OrderId) {
+        let url = format!("{}/sandbox/expire", self.sandbox);
+        let body = json!({ "payment": order.to_string() });
+        let reply = self.http.post(url).json(&body).send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), 204);
+    }
+
     /// The Redis of this shop.
     pub(crate) fn redis_url(&self) -> &str {
         &self.redis_url

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::background::come_due;
 use crate::faults::Fault;
 use crate::payment::Provider;
 
@@ -18,6 +19,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/sandbox/ledger", get(crate::ledger::ledger))
         .route("/sandbox/faults", post(add).get(list).delete(clear))
         .route("/sandbox/limits", post(limit))
+        .route("/sandbox/expire", post(expire))
         .route("/sandbox/stats", get(stats).delete(reset))
 }
 
@@ -64,6 +66,39 @@ async fn limit(State(app): State<App>, limit: Result<Json<Limit>, JsonRejection>
             StatusCode::NO_CONTENT.into_response()
         }
         Err(rejection) => refused(&rejection.body_text()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expire {
+    /// Any of its ids, its order or its hold.
+    payment: String,
+}
+
+/// Closes a page as its time would.
+async fn expire(State(app): State<App>, body: Result<Json<Expire>, JsonRejection>) -> Response {
+    let Json(Expire { payment: name }) = match body {
+        Ok(body) => body,
+        Err(rejection) => return refused(&rejection.body_text()),
+    };
+    let expired = app.transact(|txn| {
+        let found = txn
+            .world
+            .payments()
+            .find(|payment| payment.is_called(&name));
+        let Some(payment) = found.cloned() else {
+            return StatusCode::NOT_FOUND;
+        };
+        if payment.attempt.is_some() || payment.deadline_ms().is_none() {
+            return StatusCode::CONFLICT;
+        }
+        come_due(txn, payment);
+        StatusCode::NO_CONTENT
+    });
+    match expired.await {
+        Ok(status) => status.into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 

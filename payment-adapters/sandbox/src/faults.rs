@@ -193,14 +193,7 @@ impl Subject {
 
     fn fits(&self, fault: &Fault) -> bool {
         let named = |wanted: &String| match &self.payment {
-            Some(payment) => {
-                let own = [
-                    Some(&payment.id),
-                    payment.order.as_ref(),
-                    payment.hold.as_ref(),
-                ];
-                own.contains(&Some(wanted)) || payment.aliases().any(|alias| alias == wanted)
-            }
+            Some(payment) => payment.is_called(wanted),
             None => self.text.contains(wanted.as_str()),
         };
         self.provider == fault.provider

@@ -167,6 +167,13 @@ impl Payment {
             .chain(self.refunds.iter().map(|refund| &refund.id))
     }
 
+    /// Whether that is any of its ids, its order or its hold.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let own = [Some(&self.id), self.order.as_ref(), self.hold.as_ref()];
+        let mut names = own.into_iter().flatten().chain(self.aliases());
+        names.any(|own| own == name)
+    }
+
     /// The buyer chose; the outcome comes at `due_ms`.
     pub(crate) fn begin(&mut self, outcome: Outcome, due_ms: i64) {
         self.attempts += 1;

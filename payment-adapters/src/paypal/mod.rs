@@ -185,6 +185,10 @@ impl PaymentAdapter for PayPalAdapter {
         PROVIDER
     }
 
+    fn forgets_unpaid(&self) -> bool {
+        true
+    }
+
     async fn start(&self, payment: &StartPayment) -> Result<Started, AdapterError> {
         let body = wire::OrderRequest::new(payment)?;
         let reply = self

@@ -47,6 +47,7 @@ conformance!(
     survives_being_killed,
     bad_forms_change_nothing,
     form_sent_twice,
+    unpaid_when_its_time_is_over,
 );
 
 async fn approved_captured_refunded(provider: &'static str) {
@@ -522,6 +523,33 @@ async fn form_sent_twice(provider: &'static str) {
 }
 
 /// Stripe's secrets rotate; an event signed with neither of ours is not believed.
+/// A page that nobody paid is closed, or forgotten where the adapter says that they are.
+async fn unpaid_when_its_time_is_over(provider: &'static str) {
+    let rig = Rig::new(provider).await;
+    let (payment, started) = rig.start().await;
+    let expire = async |name: &str| {
+        let body = serde_json::json!({ "payment": name });
+        rig.control("sandbox/expire", &body).await
+    };
+    assert_eq!(expire("nobody's").await, StatusCode::NOT_FOUND);
+    let order = payment.order_id.to_string();
+    assert_eq!(expire(&order).await, StatusCode::NO_CONTENT);
+    let status = rig.adapter.status(&started.provider_ref).await;
+    if rig.adapter.forgets_unpaid() {
+        assert_eq!(status, Err(AdapterError::NotFound));
+    } else {
+        assert_eq!(status, Ok(PaymentStatus::Expired));
+    }
+    let (status, _) = rig.choose(&started, &[("outcome", "approve")]).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    // Only what is unpaid can run out.
+    let (_, paid) = rig.authorised().await;
+    assert_eq!(expire(paid.as_str()).await, StatusCode::CONFLICT);
+    let misspelt = serde_json::json!({ "order": order });
+    let status = rig.control("sandbox/expire", &misspelt).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
 #[tokio::test]
 async fn card_webhook_secrets_rotate() {
     let rig = Rig::new("card").await;
